@@ -1,0 +1,1 @@
+"""The data plane of Ponton: what runs once per account."""
