@@ -1,0 +1,162 @@
+"""The Redis contract: names of keys and streams, and the values in them. Pure; read by both planes.
+
+Every name starts with `ponton:<gateway>:`; what belongs to one account with `ponton:<gateway>:a:<account>:`, where
+gateway and account are resource names (opaque: no JID, no number), so that one ACL pattern confines a shard to its
+own keys. A shard writes through one script that refuses a smaller epoch than the highest seen (DESIGN 4.3, 5).
+Redis is never the only copy of anything that must not be lost.
+"""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, Self
+
+LEASE_TTL: Final = 15.0  # seconds; three missed renewals
+LEASE_RENEW: Final = 5.0  # seconds
+HEARTBEAT_TTL: Final = 60  # seconds; a heartbeat goes with each renewal
+COMMANDS_MAX: Final = 100  # entries of an account's command stream
+STATES_MAX: Final = 20_000  # entries of a gateway's stream of state changes: two for each of 10,000 accounts
+RESULT_TTL: Final = 120  # seconds a command's result waits for its door
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Names for one account of a gateway.
+
+    >>> Keys("gw", "acc-1").lease
+    'ponton:gw:a:acc-1:lease'
+    """
+
+    gateway: str
+    account: str
+
+    @property
+    def prefix(self) -> str:
+        """What an ACL pattern of this account's Redis user is made of."""
+        return f"ponton:{self.gateway}:a:{self.account}:"
+
+    @property
+    def fence(self) -> str:
+        """String: the highest epoch that wrote here."""
+        return self.prefix + "fence"
+
+    @property
+    def lease(self) -> str:
+        """Hash epoch, instance; expires after LEASE_TTL."""
+        return self.prefix + "lease"
+
+    @property
+    def heartbeat(self) -> str:
+        """Hash after `Heartbeat`; expires after HEARTBEAT_TTL."""
+        return self.prefix + "hb"
+
+    @property
+    def commands(self) -> str:
+        """Stream of `Command`, written by doors; a handled entry is deleted."""
+        return self.prefix + "cmd"
+
+    def result(self, command_id: str) -> str:
+        """List with one JSON `Result`; the door waits on it."""
+        return f"{self.prefix}res:{command_id}"
+
+    @property
+    def code(self) -> str:
+        """String: JSON `LiveCode`; expires with the code."""
+        return self.prefix + "code"
+
+    @property
+    def states(self) -> str:
+        """Stream of `StateChange` of the whole gateway; a shard may only add to it."""
+        return f"ponton:{self.gateway}:states"
+
+
+@dataclass(frozen=True, slots=True)
+class Flat:
+    """Fields that travel as text, as Redis hashes and streams want it; they are int, float or str."""
+
+    def to_redis(self) -> dict[str, str]:
+        """Give all fields as text."""
+        return {k: str(v) for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_redis(cls, raw: dict[str, str]) -> Self:
+        """Read fields from text, unknown ones ignored; ValueError when one is missing or unreadable."""
+        values: dict[str, Any] = {f.name: f.type(raw[f.name]) for f in fields(cls) if f.name in raw}  # type: ignore[operator]  # scalars only
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(f"{cls.__name__} lacks a field") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat(Flat):
+    """How a shard is; counts since its start, times in seconds since 1970, memory in KiB."""
+
+    epoch: int
+    instance: str
+    time: float
+    reason: str = ""
+    since: float = 0.0
+    xmpp: int = 0  # 1 = stream open
+    paired: int = 0
+    queue_out: int = 0  # journaled, not yet at WhatsApp
+    queue_in: int = 0  # journaled, not yet covered by Prosody
+    sent: int = 0
+    received: int = 0
+    lost: int = 0
+    uncertain: int = 0
+    rss: int = 0
+    phone_seen: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange(Flat):
+    """A link's new state; published again after Redis was away."""
+
+    account: str
+    epoch: int
+    instance: str
+    reason: str
+    since: float
+    until: float = 0.0
+    xmpp: int = 0
+    paired: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Command(Flat):
+    """What a door asks of a shard: at least once, so every verb is idempotent; nothing happens after `deadline`."""
+
+    id: str
+    verb: str
+    deadline: float
+    argument: str = ""
+
+
+class Verb:
+    """The verbs of `Command`."""
+
+    NEW_CODE: Final = "new_code"
+    PAIR_PHONE: Final = "pair_phone"  # argument: bare digits; result: the code
+    UNLINK: Final = "unlink"
+    STATUS: Final = "status"
+    PASSKEY: Final = "passkey"  # argument: the browser's answer
+
+
+@dataclass(frozen=True, slots=True)
+class Result(Flat):
+    """A shard's answer: `sentence` may be shown to the owner as it is."""
+
+    id: str
+    ok: int
+    sentence: str = ""
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveCode(Flat):
+    """The code that can be used now."""
+
+    kind: str
+    text: str
+    number: int
+    total: int
+    expires: float

@@ -1,0 +1,1 @@
+"""Pure machines: events in, effects out; time and randomness are arguments."""

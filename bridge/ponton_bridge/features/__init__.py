@@ -1,0 +1,1 @@
+"""One conversation feature a file: WhatsApp events to stanzas, stanzas to WhatsApp commands."""

@@ -1,0 +1,1 @@
+"""Plain values that everything above speaks: addresses, errors, link states, stanza trees. No I/O, no library."""

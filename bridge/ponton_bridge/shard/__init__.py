@@ -1,0 +1,1 @@
+"""The shard program: composition of one account's drivers, machines and features."""

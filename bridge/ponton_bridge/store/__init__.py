@@ -1,0 +1,1 @@
+"""The account's own SQLite: journal, id pairs, addresses, settings, and the lock on it all."""
