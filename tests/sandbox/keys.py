@@ -1,4 +1,4 @@
-"""Curve25519 key pairs, and what a device publishes so that others can write to it.
+"""Curve25519 key pairs, and the public keys that a device publishes so that others can write to it.
 
 Used by the handshake, by pairing, by the key queries and by the phones.
 """
@@ -47,16 +47,6 @@ class SignedPrekey(NamedTuple):
     id: int
     public: bytes
     signature: bytes
-
-
-class Bundle(NamedTuple):
-    """All that a first message to one device needs; `device_identity` is None for device 0."""
-
-    registration: int
-    identity: bytes
-    signed: SignedPrekey
-    one_time: Prekey | None
-    device_identity: bytes | None
 
 
 @dataclass(slots=True)

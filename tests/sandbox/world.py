@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from tests.sandbox.keys import Bundle, KeyPair, OneTimeKeys, SignedPrekey
+from tests.sandbox.contract import Bundle, Handset
+from tests.sandbox.keys import OneTimeKeys, SignedPrekey
 from tests.sandbox.node import JID, LID, SERVER, Node
 from tests.sandbox.outbox import Outbox
 
@@ -27,29 +28,6 @@ class Session(Protocol):
 
     def end(self, stanza: Node | None = None) -> None:
         """Write a last stanza, if any, and close soon after; nothing is read from it any more."""
-
-
-class Phone(Protocol):
-    """Device 0 of an account: simulated, driven by tests, reached by calls instead of a socket.
-
-    The calls come from inside the router: they return at once, never raise, and put real work (decrypting,
-    answering) into the phone's own worker.
-    """
-
-    def receive(self, stanza: Node) -> None:
-        """Take a stanza addressed to device 0: message, receipt, notification, chatstate, presence, call, ack."""
-
-    def bundle(self) -> Bundle | None:
-        """Hand out the phone's key bundle, using up a one-time key; None if it has no keys."""
-
-    def linked(self, device: "Device") -> None:
-        """A companion was paired; it has no keys and no session yet."""
-
-    def activated(self, device: "Device") -> None:
-        """A companion logged in and is ready for stanzas (`device.logins` tells which time it is)."""
-
-    def unlinked(self, device: "Device") -> None:
-        """A companion was removed, by itself, by the phone or by the server."""
 
 
 @dataclass(slots=True)
@@ -104,13 +82,12 @@ class Device:
 
 @dataclass(slots=True, eq=False)
 class Account:
-    """A WhatsApp user: the address pair, the key pair that lives on the phone, the devices and what others see."""
+    """A WhatsApp user: the address pair, the phone (device 0), the linked devices and what others see."""
 
     pn: JID
     lid: JID
-    identity: KeyPair  # K of the fact sheet: Signal identity of device 0, signs companions
     push_name: str = ""
-    phone: Phone | None = None
+    phone: Handset | None = None  # holds the account's key pair; an account without one takes nothing as device 0
     devices: dict[int, Device] = field(default_factory=dict)
     next_device: int = 1
     about: str = ""
@@ -169,7 +146,7 @@ class World:
         pn, lid_jid = JID(number, SERVER), JID(lid or f"9{number[::-1]}0", LID)
         if pn in self._accounts or lid_jid in self._accounts:
             raise ValueError("this number or LID is taken")
-        account = Account(pn, lid_jid, KeyPair.of(self.entropy(32)), push_name)
+        account = Account(pn, lid_jid, push_name)
         self._accounts[pn] = self._accounts[lid_jid] = account
         return account
 
