@@ -77,7 +77,17 @@ class Device:
 
     def bundle(self) -> Bundle:
         """Hand out its key bundle, using up a one-time key while there are any."""
-        return Bundle(self.registration, self.identity, self.signed, self.prekeys.take(), self.device_identity or None)
+        one_time = self.prekeys.take()
+        return Bundle(
+            registration=self.registration,
+            identity=self.identity,
+            signed_id=self.signed.id,
+            signed_key=self.signed.public,
+            signature=self.signed.signature,
+            prekey_id=one_time.id if one_time else None,
+            prekey=one_time.public if one_time else None,
+            device_identity=self.device_identity or None,
+        )
 
 
 @dataclass(slots=True, eq=False)
