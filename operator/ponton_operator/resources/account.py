@@ -1,0 +1,133 @@
+"""BridgeAccount: an owner's link to WhatsApp, as people and doors want it (spec) and as it is (status).
+
+Read and written by the stores in `cluster/`, planned by `plan/`, shown by the doors.
+"""
+
+import hashlib
+from base64 import b32encode
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
+
+from ponton_operator.resources.base import API_VERSION, Condition, K8s, Metadata, Name
+
+KIND: Final = "BridgeAccount"
+_HASH_CHARS: Final = 16  # of base32: 80 bits, so that 10,000 accounts meet by chance once in 10^16
+
+
+def account_name(domain: str, owner: str) -> str:
+    """Give the opaque resource name of an owner's account; `owner` is a prepared bare JID.
+
+    >>> account_name("whatsapp.example.org", "alice@example.org")
+    'acc-25ydacuye4en3swg'
+    """
+    digest = hashlib.sha256(f"ponton account\n{domain}\n{owner}".encode()).digest()
+    return "acc-" + b32encode(digest).decode()[:_HASH_CHARS].lower()
+
+
+class Desired(StrEnum):
+    """What people want of an account. Parked: the owner may wake it. Stopped: only the host may."""
+
+    RUNNING = "Running"
+    PARKED = "Parked"
+    STOPPED = "Stopped"
+
+
+class Preferences(K8s):
+    """What an owner chose; read by the shard's features through its configuration."""
+
+    language: Annotated[str, Field(pattern=r"^([a-z]{2,3}(-[A-Z]{2})?)?$")] = ""
+    share_presence: bool = True
+    send_read_markers: bool = True
+
+
+class GatewayRef(K8s):
+    """The gateway that serves the account, in the same namespace."""
+
+    name: Name
+
+
+_IMMUTABLE = {"x-kubernetes-validations": [{"rule": "self == oldSelf", "message": "the owner cannot be changed"}]}
+
+
+class AccountSpec(K8s):
+    """Written by people and doors only."""
+
+    owner: Annotated[
+        str,
+        Field(min_length=3, max_length=2047, pattern=r"^[^@/]+@[^@/]+$", json_schema_extra=_IMMUTABLE),
+    ]
+    gateway_ref: GatewayRef
+    desired: Desired = Desired.RUNNING
+    preferences: Preferences = Preferences()
+    # Counts a door's requests to start again what was parked; a number other than status.wake has not been met yet.
+    wake: Annotated[int, Field(ge=0)] = 0
+
+
+class ShardStatus(K8s):
+    """The process of the account that was started last."""
+
+    epoch: int
+    instance: str
+    revision: str = ""
+    purpose: Literal["serve", "unlink"] = "serve"
+    started: datetime
+    ended: datetime | None = None
+    exit_code: int | None = None
+
+
+class RetryStatus(K8s):
+    """Ends that nobody asked for, in a row, and when the next start may come."""
+
+    failures: Annotated[int, Field(ge=0)] = 0
+    not_before: datetime | None = None
+
+
+class ParkingStatus(K8s):
+    """Why the operator keeps the account without a process; `reason` after the bridge's table of states."""
+
+    reason: str
+    since: datetime
+    until: datetime | None = None
+    revision: str = ""
+
+
+class DeletionStatus(K8s):
+    """How far a deletion is; `problems` are sentences about what could not be done."""
+
+    step: str
+    since: datetime
+    tries: int = 0
+    not_before: datetime | None = None
+    problems: tuple[str, ...] = ()
+
+
+class AccountStatus(K8s):
+    """Written by the operator only."""
+
+    observed_generation: int = 0
+    epoch: int = 0
+    phase: str = "Pending"
+    reason: str = ""
+    paired: bool = False
+    wake: int = 0
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
+    ] = ()
+    shard: ShardStatus | None = None
+    retry: RetryStatus = RetryStatus()
+    parking: ParkingStatus | None = None
+    deletion: DeletionStatus | None = None
+
+
+class BridgeAccount(K8s):
+    """One account."""
+
+    api_version: Literal["ponton.im/v1alpha1"] = API_VERSION
+    kind: Literal["BridgeAccount"] = KIND
+    metadata: Metadata
+    spec: AccountSpec
+    status: AccountStatus = AccountStatus()

@@ -1,0 +1,68 @@
+"""How the doors keep accounts: the seam between the account service and where the resources live.
+
+The service above checks who may (quota, allowed owners); a store only keeps. The local implementation is
+`cluster.local_accounts.LocalAccounts` (a folder of YAML); one on the Kubernetes API follows the same words.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from ponton_bridge.model.errors import HostError, OwnerError
+from ponton_operator.resources.account import BridgeAccount, Desired, Preferences
+
+
+class NoSuchAccount(OwnerError):
+    """There is no account of that name (any more)."""
+
+    condition = "item-not-found"
+    kind = "cancel"
+
+
+class AccountsUnavailable(HostError):
+    """The place where accounts are kept cannot be read or written now; nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An account as it is now (spec or status changed, or it is new); `gone` = it was the last that was seen of it."""
+
+    account: BridgeAccount
+    gone: bool = False
+
+
+class AccountStore(Protocol):
+    """All accounts of one gateway, by resource name (`resources.account.account_name`).
+
+    Every method may raise AccountsUnavailable. What is given is a snapshot: `spec` as people and doors want it,
+    `status` as the operator last wrote it, `metadata.deletion_timestamp` set while it is being deleted.
+    """
+
+    async def create(self, owner: str, preferences: Preferences | None = None) -> BridgeAccount:
+        """Make the account of a prepared bare JID; if it exists it is given as it is, preferences untouched.
+
+        An account that is being deleted is given with its deletion_timestamp: the caller asks the owner to wait.
+        """
+
+    async def get(self, name: str) -> BridgeAccount | None:
+        """Give one account, or None."""
+
+    async def list(self) -> list[BridgeAccount]:
+        """Give all accounts, oldest first."""
+
+    async def patch(
+        self, name: str, *, desired: Desired | None = None, preferences: Preferences | None = None
+    ) -> BridgeAccount:
+        """Change what is given, leave the rest. Raises NoSuchAccount."""
+
+    async def wake(self, name: str) -> BridgeAccount:
+        """Ask for a fresh start of a parked account (spec.wake + 1; desired Parked becomes Running).
+
+        Harmless when it runs already; a Stopped account stays stopped (only the host starts it). Raises NoSuchAccount.
+        """
+
+    async def delete(self, name: str) -> None:
+        """Ask for deletion; it goes on in the background. Harmless when there is none or it is under way."""
+
+    def watch(self) -> AsyncIterator[Change]:
+        """Give every account once, then each change, newest state only, until the iterator is closed."""
