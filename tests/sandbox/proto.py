@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from neonize.proto.waCert import WACert_pb2 as wa_cert
     from neonize.proto.waCompanionReg import WACompanionReg_pb2 as wa_companion
     from neonize.proto.waE2E import WAWebProtobufsE2E_pb2 as wa_e2e
-    from neonize.proto.waServerSync import WAServerSync_pb2 as wa_server_sync
+    from neonize.proto.waServerSync import WAWebProtobufsServerSync_pb2 as wa_server_sync
     from neonize.proto.waSyncAction import WAWebProtobufSyncAction_pb2 as wa_sync_action
     from neonize.proto.waWa6 import WAWebProtobufsWa6_pb2 as wa_wa6
 else:
@@ -45,7 +45,7 @@ else:
     wa_cert = load("waCert.WACert_pb2")
     wa_companion = load("waCompanionReg.WACompanionReg_pb2")
     wa_e2e = load("waE2E.WAWebProtobufsE2E_pb2")
-    wa_server_sync = load("waServerSync.WAServerSync_pb2")
+    wa_server_sync = load("waServerSync.WAWebProtobufsServerSync_pb2")
     # COMPAT: neonize 0.5.2 also ships a stale WASyncAction_pb2 that does not import; this is the good one.
     wa_sync_action = load("waSyncAction.WAWebProtobufSyncAction_pb2")
     wa_wa6 = load("waWa6.WAWebProtobufsWa6_pb2")
