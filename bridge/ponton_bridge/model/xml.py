@@ -35,7 +35,7 @@ CAPS: Final = "http://jabber.org/protocol/caps"  # XEP-0115
 PING: Final = "urn:xmpp:ping"  # XEP-0199
 
 
-def el(name: str, ns: str, *children: Element | str, **attrs: str | None) -> Element:
+def el(name: str, ns: str, /, *children: Element | str, **attrs: str | None) -> Element:
     """Make an element; a text child becomes its text, attributes that are None are left out.
 
     A trailing underscore of an attribute name is cut, so that `from_`, `type_` and `id_` can be written.

@@ -1,0 +1,25 @@
+# The front door. Each target is a line or two; the work is in scripts that can be run by themselves.
+UV ?= uv
+RUN = $(UV) run --frozen --all-extras
+
+.PHONY: setup check test demo clients
+
+setup: ## Install the Debian packages and the Python environment that everything below needs
+	sh tests/setup.sh
+	$(UV) sync --frozen --all-extras
+
+check: ## Lint, types, layers, Lua
+	$(RUN) ruff check . && $(RUN) ruff format --check .
+	$(RUN) mypy
+	$(RUN) lint-imports
+	cd bridge/prosody/mod_component_shards && luacheck -q .
+
+test: ## Everything that must hold, on real servers started by the tests (<= 15 minutes on two cores)
+	cd tests/lua && busted .
+	$(RUN) pytest -n 2 --dist loadfile
+
+demo: ## The whole story on this machine; AUTO=1 plays it by itself, LIVE=1 uses a real phone
+	$(RUN) python -m tests.demo
+
+clients: ## Screenshots of real clients (Gajim, Dino, profanity) talking to the gateway
+	$(RUN) python -m tests.clients

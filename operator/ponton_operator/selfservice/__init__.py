@@ -1,0 +1,1 @@
+"""The doors through which owners help themselves, over one account service."""

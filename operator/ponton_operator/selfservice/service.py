@@ -1,0 +1,260 @@
+"""The account service: everything an owner can ask for, with its checks and its words, once for all doors.
+
+A door turns what came in (chat text, a command, a form, a page) into `Ask` and an owner, calls `perform`, and shows the
+`Answer`. Doors differ in looks only. Sentences are in `words`, link states in `model.states`.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, Protocol
+
+from ponton_bridge.core.limiter import Bucket
+
+from ponton_bridge.coordination.contract import Heartbeat, Result, Verb
+from ponton_bridge.model.address import parse_number
+from ponton_bridge.model.errors import HostError, OwnerError
+from ponton_bridge.model.jid import host_of
+from ponton_bridge.model.states import TABLE, Next, Phase, Reason
+from ponton_operator.resources.account import BridgeAccount, Desired, account_name
+from ponton_operator.selfservice import words
+from ponton_operator.selfservice.accounts import AccountStore
+
+ANSWER_SECONDS: Final = 8.0  # how long a door waits for a shard; clients give up on an iq after 30 s or more
+START_SECONDS: Final = 120.0  # how long a request outlives a shard that is only starting
+ASKS_PER_MINUTE: Final = 30.0  # per owner; a human clicking, not a script
+ASKS_BURST: Final = 20.0
+OWNERS_REMEMBERED: Final = 10_000  # rate buckets in memory; the oldest go first
+_REASONS: Final = {reason.value: reason for reason in Reason}  # other words are the control plane's own
+
+
+class Ask(StrEnum):
+    """What an owner can ask for; the values are the words of the chat and the nodes of the commands."""
+
+    REGISTER = "register"
+    STATUS = "status"
+    CODE = "code"
+    PAIR = "pair"
+    UNLINK = "unlink"
+    DELETE = "delete"
+    HELP = "help"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One thing asked by one owner (prepared bare JID); `sure` confirms what cannot be taken back."""
+
+    owner: str
+    ask: Ask
+    argument: str = ""
+    sure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is told; `confirm` = ask again with yes, `deleting` = tell when it is done, `code` to show large."""
+
+    sentence: str
+    confirm: bool = False
+    deleting: bool = False
+    code: str = ""
+
+
+class Shards(Protocol):
+    """How a door reaches the shard of an account (by Redis)."""
+
+    async def command(self, account: str, verb: str, argument: str, seconds: float, keep: float) -> Result | None:
+        """Ask, wait up to `seconds` for the result (None: no answer yet); the shard may still do it within `keep`."""
+
+    async def heartbeat(self, account: str) -> Heartbeat | None:
+        """Give the last heartbeat, None when there is none or Redis is away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Who may register: hosts of owners, and how many accounts there are at most (0 = no bound)."""
+
+    domain: str
+    hosts: tuple[str, ...]
+    accounts: int = 0
+
+
+class AccountService:
+    """One gateway's account service; `clock` gives seconds since 1970."""
+
+    def __init__(
+        self, limits: Limits, accounts: AccountStore, shards: Shards, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._limits = limits
+        self._accounts = accounts
+        self._shards = shards
+        self._clock = clock
+        self._buckets: dict[str, Bucket] = {}
+        self._handlers = {
+            Ask.REGISTER: self._register,
+            Ask.STATUS: self._status,
+            Ask.CODE: self._code,
+            Ask.PAIR: self._pair,
+            Ask.UNLINK: self._unlink,
+            Ask.DELETE: self._delete,
+            Ask.HELP: self._help,
+        }
+
+    async def perform(self, request: Request) -> Answer:
+        """Do what the owner asks. Raises PontonError with a sentence when it cannot be done."""
+        self._admit(request.owner)
+        return await self._handlers[request.ask](request)
+
+    async def find(self, owner: str) -> BridgeAccount | None:
+        """Give the owner's account, if there is one."""
+        return await self._accounts.get(account_name(self._limits.domain, owner))
+
+    async def state(self, owner: str) -> tuple[Reason, str] | None:
+        """Give reason and sentence of the owner's link, None when not registered."""
+        account = await self.find(owner)
+        if account is None:
+            return None
+        reason = await self._reason(account)
+        return reason, TABLE[reason].sentence
+
+    async def wait_deleted(self, owner: str, seconds: float) -> BridgeAccount | None:
+        """Wait until the owner's account is gone; gives it as it is when `seconds` are over."""
+        name = account_name(self._limits.domain, owner)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds), contextlib.aclosing(self._accounts.watch()) as changes:
+                if await self.find(owner) is None:
+                    return None
+                async for change in changes:
+                    if change.gone and change.account.metadata.name == name:
+                        return None
+        return await self.find(owner)
+
+    def check_owner(self, owner: str) -> None:
+        """Refuse owners of other servers (DESIGN 4.1)."""
+        if host_of(owner) not in self._limits.hosts:
+            raise OwnerError(words.NOT_ALLOWED.format(hosts=", ".join(self._limits.hosts)))
+
+    def _admit(self, owner: str) -> None:
+        bucket = self._buckets.pop(owner, None) or Bucket(ASKS_PER_MINUTE / 60, ASKS_BURST)
+        self._buckets[owner] = bucket
+        while len(self._buckets) > OWNERS_REMEMBERED:
+            self._buckets.pop(next(iter(self._buckets)))
+        if not bucket.take(self._clock()):
+            raise HostError(words.BUSY)
+
+    async def _reason(self, account: BridgeAccount) -> Reason:
+        """The freshest word on a link: the shard's own heartbeat, else what the control plane holds."""
+        beat = await self._shards.heartbeat(account.metadata.name) if is_running(account) else None
+        if beat is not None and beat.reason in _REASONS:
+            return _REASONS[beat.reason]
+        kept = account.status.parking.reason if account.status.parking else account.status.reason
+        return _REASONS.get(kept, Reason.STARTING)
+
+    async def _existing(self, owner: str) -> BridgeAccount:
+        account = await self.find(owner)
+        if account is None:
+            raise OwnerError(words.NOT_REGISTERED)
+        if is_deleting(account):
+            raise OwnerError(words.BEING_DELETED)
+        return account
+
+    async def _register(self, request: Request) -> Answer:
+        number = parse_number(request.argument) if request.argument.strip() else ""
+        self.check_owner(request.owner)
+        account = await self.find(request.owner)
+        if account is not None:
+            if is_deleting(account):
+                raise OwnerError(words.BEING_DELETED)
+            return await self._again(account, number)
+        if self._limits.accounts and len(await self._accounts.list()) >= self._limits.accounts:
+            raise HostError(words.FULL)
+        account = await self._accounts.create(request.owner)
+        if number:
+            await self._shards.command(account.metadata.name, Verb.PAIR_PHONE, number, 0.0, START_SECONDS)
+        return Answer(words.REGISTERED_PHONE if number else words.REGISTERED)
+
+    async def _again(self, account: BridgeAccount, number: str) -> Answer:
+        """Registered already: harmless, and it starts a new attempt where there is no link."""
+        reason = await self._reason(account)
+        if TABLE[reason].next is Next.NEW_CODE:
+            await self._accounts.wake(account.metadata.name)
+        if number and TABLE[reason].phase is not Phase.RUNNING:
+            await self._shards.command(account.metadata.name, Verb.PAIR_PHONE, number, 0.0, START_SECONDS)
+        return Answer(words.ALREADY.format(state=TABLE[reason].sentence))
+
+    async def _status(self, request: Request) -> Answer:
+        account = await self.find(request.owner)
+        if account is None:
+            return Answer(words.NOT_REGISTERED)
+        if is_deleting(account):
+            return Answer(words.BEING_DELETED)
+        return Answer(TABLE[await self._reason(account)].sentence)
+
+    async def _code(self, request: Request) -> Answer:
+        account = await self._existing(request.owner)
+        if TABLE[await self._reason(account)].phase in {Phase.RUNNING, Phase.DEGRADED, Phase.CONNECTING}:
+            return Answer(words.LINKED_ALREADY)
+        if not is_running(account):
+            await self._accounts.wake(account.metadata.name)
+            return Answer(words.NEW_CODE)
+        result = await self._shards.command(account.metadata.name, Verb.NEW_CODE, "", ANSWER_SECONDS, START_SECONDS)
+        return _told(result, words.NEW_CODE)
+
+    async def _pair(self, request: Request) -> Answer:
+        account = await self._existing(request.owner)
+        if not request.argument.strip():
+            raise OwnerError(words.ASK_NUMBER)
+        number = parse_number(request.argument)
+        if TABLE[await self._reason(account)].phase in {Phase.RUNNING, Phase.DEGRADED, Phase.CONNECTING}:
+            return Answer(words.LINKED_ALREADY)
+        if not is_running(account):
+            await self._accounts.wake(account.metadata.name)
+        result = await self._shards.command(
+            account.metadata.name, Verb.PAIR_PHONE, number, ANSWER_SECONDS, START_SECONDS
+        )
+        if result is not None and result.ok and result.value:
+            return Answer(words.PHONE_CODE.format(code=result.value), code=result.value)
+        return _told(result, words.NEW_CODE)
+
+    async def _unlink(self, request: Request) -> Answer:
+        account = await self._existing(request.owner)
+        if not is_running(account) or TABLE[await self._reason(account)].phase is Phase.WAITING_FOR_SCAN:
+            return Answer(words.NOT_LINKED)
+        if not request.sure:
+            return Answer(words.UNLINK_CONFIRM, confirm=True)
+        result = await self._shards.command(account.metadata.name, Verb.UNLINK, "", ANSWER_SECONDS, START_SECONDS)
+        return _told(result, words.UNLINKED)
+
+    async def _delete(self, request: Request) -> Answer:
+        account = await self.find(request.owner)
+        if account is None:
+            raise OwnerError(words.NOT_REGISTERED)
+        if not request.sure:
+            return Answer(words.DELETE_CONFIRM, confirm=True)
+        await self._accounts.delete(account.metadata.name)
+        return Answer(words.DELETING, deleting=True)
+
+    async def _help(self, _request: Request) -> Answer:
+        return Answer(f"{words.HELP.format(domain=self._limits.domain)}\n\n{words.TERMS}")
+
+
+def is_deleting(account: BridgeAccount) -> bool:
+    """Tell whether the account is on its way out."""
+    return account.metadata.deletion_timestamp is not None
+
+
+def is_running(account: BridgeAccount) -> bool:
+    """Tell whether there is, or will soon be, a shard that listens to commands."""
+    return account.status.parking is None and account.spec.desired is Desired.RUNNING
+
+
+def _told(result: Result | None, done: str) -> Answer:
+    """Turn a shard's result into words: its own sentence first."""
+    if result is None:
+        return Answer(words.NO_ANSWER)
+    if not result.ok:
+        raise HostError(result.sentence or words.NO_ANSWER)
+    return Answer(result.sentence or done)

@@ -1,0 +1,86 @@
+"""What owners read, in one place: the same sentences in chat, commands, forms and (later) on the page.
+
+Plain words, no library's error, no promise that the code does not keep. Link states have their sentences in
+`ponton_bridge.model.states.TABLE`. Called by the account service and the doors.
+"""
+
+from typing import Final
+
+ASK_HELP: Final = "Write 'help' to see what I understand."
+
+WELCOME: Final = (
+    "This is the WhatsApp gateway of {domain_of_host}. It links your WhatsApp account with your XMPP account: "
+    "you then write with your WhatsApp contacts from the client that you use now. "
+    "Write 'register' to begin, or 'help' to see everything."
+)
+
+HELP: Final = (
+    "I understand:\n"
+    "register - link your WhatsApp account (a code to scan comes as a picture)\n"
+    "register +44 7700 900123 - the same with an 8-letter code to type on the phone, for the phone with that number\n"
+    "status - how your link is\n"
+    "code - a new code to scan\n"
+    "pair +44 7700 900123 - an 8-letter code to type on the phone with that number\n"
+    "unlink - end the link with WhatsApp, keep the account here\n"
+    "delete - end the link and remove everything that is stored here\n"
+    "help - this text\n"
+    "A contact's address is their number with a plus sign: +447700900123@{domain}"
+)
+
+TERMS: Final = (
+    "WhatsApp does not offer this kind of link to third parties officially; it may end the link or suspend a number. "
+    "Your host's server sees the messages that pass, as it does for every XMPP conversation without encryption."
+)
+
+REGISTERED: Final = (
+    "Welcome! Your account is being set up. A picture with a code comes in a moment: "
+    "on your phone open WhatsApp > Settings > Linked devices > Link a device, and scan it."
+)
+REGISTERED_PHONE: Final = (
+    "Welcome! Your account is being set up. A picture with a code and an 8-letter code come in a moment: "
+    "scan the one, or type the other in WhatsApp > Settings > Linked devices > Link a device > "
+    "Link with phone number instead."
+)
+ALREADY: Final = "You are registered already. {state}"
+NOT_REGISTERED: Final = "You are not registered here. Write 'register' to begin."
+NOT_ALLOWED: Final = "This gateway serves the accounts of {hosts} only. Ask the host of your server for a gateway."
+FULL: Final = "This gateway has no room for more accounts at the moment. Your host can change that."
+BUSY: Final = "That was a lot of requests in a short time. Please wait a minute, then try again."
+BEING_DELETED: Final = "Your account is being deleted. You can register again when that is done."
+
+NEW_CODE: Final = "A new code comes in a moment."
+LINKED_ALREADY: Final = "You are linked already. To link another phone write 'unlink' first."
+NO_ANSWER: Final = "Your bridge did not answer in time. It may be starting; the request is done as soon as it can be."
+PHONE_CODE: Final = (
+    "Your code is {code}. On the phone open WhatsApp > Settings > Linked devices > Link a device > "
+    "Link with phone number instead, and type it."
+)
+ASK_NUMBER: Final = "Give the number of the phone in international form, for example: pair +44 7700 900123"
+NOT_LINKED: Final = "You are not linked with WhatsApp, so there is nothing to unlink."
+UNLINK_CONFIRM: Final = (
+    "This ends the link with WhatsApp; your account here stays, and you can link again at any time. "
+    "Write 'unlink yes' to do it."
+)
+UNLINKED: Final = "The link with WhatsApp is ended."
+DELETED_LIST: Final = (
+    "the link with WhatsApp, the stored keys and messages in transit, your contacts here, "
+    "the WhatsApp entries of your contact list, and this registration"
+)
+DELETE_CONFIRM: Final = f"This deletes for good: {DELETED_LIST}. Write 'delete yes' to do it."
+DELETING: Final = "Your account is being deleted. You are told when that is done."
+DELETED: Final = f"Done. Deleted are: {DELETED_LIST}."
+DELETE_SLOW: Final = (
+    "Deleting takes longer than usual. It goes on by itself; your host can see what it waits for. {details}"
+)
+RESIDUE: Final = (
+    "The picture of a code may stay on the upload server until it expires there; it cannot be used any more."
+)
+
+NO_OMEMO: Final = (
+    "This message is end-to-end encrypted, which a gateway cannot read. Switch encryption off for this chat: in "
+    "Gajim and Dino with the lock beside the text field, in Conversations with the lock in the menu bar, "
+    "in Monal in the contact's details."
+)
+NOT_SERVED: Final = "You have no account at this gateway, so this reaches nobody. Write 'register' to {domain}."
+AWAY: Final = "The bridge of your account is not running. Write 'status' to {domain}."
+UNKNOWN: Final = "I do not understand that. " + ASK_HELP

@@ -1,0 +1,1 @@
+"""The front desk: the XMPP door at the bare gateway domain."""

@@ -1,0 +1,104 @@
+"""The door of ad-hoc commands (XEP-0050): the same requests as in chat, as a menu with forms.
+
+Stateless: a command that needs a value or a yes shows a form, and its completion carries all that is needed; nothing
+is kept between the two, so a restart of the desk in between is harmless. Called by the desk.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+from xml.etree.ElementTree import Element
+
+from ponton_bridge.model import xml
+from ponton_bridge.model.errors import OwnerError
+from ponton_bridge.model.xml import el
+from ponton_operator.selfservice import words
+from ponton_operator.selfservice.service import AccountService, Answer, Ask, Request
+from ponton_operator.selfservice.xmpp import forms, register, stanzas
+
+_NUMBER: Final = forms.Field("phone", "Phone number, for example +44 7700 900123")
+_OPTIONAL: Final = forms.Field("phone", "Phone number, for example +44 7700 900123 (may stay empty)")
+_SURE: Final = forms.Field("sure", "Yes, do it", "boolean", "0", required=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One command: label in the menu, and the field that its form asks (None: none, it runs at once)."""
+
+    ask: Ask
+    label: str
+    field: forms.Field | None = None
+    instructions: str = ""
+
+
+MENU: Final = {
+    xml.REGISTER: Entry(Ask.REGISTER, "Register", _OPTIONAL, register.INSTRUCTIONS + words.TERMS),
+    "status": Entry(Ask.STATUS, "Status of the link"),
+    "code": Entry(Ask.CODE, "New code to scan"),
+    "pair": Entry(Ask.PAIR, "Link with a phone number", _NUMBER, "An 8-letter code to type on that phone is shown."),
+    "unlink": Entry(Ask.UNLINK, "End the link with WhatsApp", _SURE, words.UNLINK_CONFIRM.partition(" Write ")[0]),
+    "delete": Entry(Ask.DELETE, "Delete my account", _SURE, words.DELETE_CONFIRM.partition(" Write ")[0]),
+    "help": Entry(Ask.HELP, "Help"),
+}
+
+
+def listing() -> list[tuple[str, str]]:
+    """Give (node, label) of all commands, in the order of the menu."""
+    return [(node, entry.label) for node, entry in MENU.items()]
+
+
+async def handle(iq: Element, owner: str, service: AccountService, session: str) -> tuple[Element, Answer | None]:
+    """Answer one step; `session` is a fresh session id. Raises PontonError (unknown command, bad action or value)."""
+    command = iq[0]
+    node = command.get("node", "")
+    entry = MENU.get(node)
+    if entry is None:
+        raise UnknownCommand("There is no such command here.")
+    session = command.get("sessionid") or session
+    match command.get("action", "execute"):
+        case "cancel":
+            return _step(iq, node, session, "canceled"), None
+        case "prev":
+            return _ask(iq, node, session, entry), None
+        case "execute" | "next" | "complete":
+            pass
+        case _:
+            raise OwnerError("This action is not known here.")
+    submitted = forms.values(command)
+    if entry.field is not None and xml.find(command, "x", xml.DATA) is None:
+        return _ask(iq, node, session, entry), None
+    sure = forms.is_yes(submitted.get("sure", ""))
+    if entry.field is _SURE and not sure:
+        return _step(iq, node, session, "completed", note="Nothing was changed."), None
+    answer = await service.perform(Request(owner, entry.ask, submitted.get("phone", ""), sure=sure))
+    return _done(iq, node, session, entry, answer), answer
+
+
+class UnknownCommand(OwnerError):
+    """No command of that node."""
+
+    condition = "item-not-found"
+    kind = "cancel"
+
+
+def _ask(iq: Element, node: str, session: str, entry: Entry) -> Element:
+    form = forms.form(entry.label, entry.instructions, [entry.field] if entry.field else [])
+    actions = el("actions", xml.COMMANDS, el("complete", xml.COMMANDS), execute="complete")
+    return _step(iq, node, session, "executing", actions, form)
+
+
+def _done(iq: Element, node: str, session: str, entry: Entry, answer: Answer) -> Element:
+    """Show the sentence as a note and as a form: some clients show only the one, some only the other."""
+    fields = [forms.Field("code", "Code", "text-single", answer.code)] if answer.code else []
+    return _step(
+        iq,
+        node,
+        session,
+        "completed",
+        forms.form(entry.label, answer.sentence, fields, "result"),
+        note=answer.sentence,
+    )
+
+
+def _step(iq: Element, node: str, session: str, status: str, *parts: Element, note: str = "") -> Element:
+    notes = [el("note", xml.COMMANDS, note, type_="info")] if note else []
+    return stanzas.result(iq, el("command", xml.COMMANDS, *parts, *notes, node=node, sessionid=session, status=status))
