@@ -80,7 +80,7 @@ class Handset(Protocol):
     def bundle(self) -> Bundle:
         """A key bundle with a fresh one-time key at each call, so there is nothing to refill."""
 
-    def companion_linked(self, device: int, device_identity: bytes) -> None:
+    def companion_linked(self, device: int) -> None:
         """A companion returned a verified device identity."""
 
     def companion_refused(self, reason: str) -> None:

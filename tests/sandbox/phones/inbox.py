@@ -1,0 +1,71 @@
+"""What a phone saw, in order, for tests and for people: numbered records with a long poll.
+
+`phone` appends, the control API reads. Bounded: a record that was not read in time is gone, and the gap shows in
+the numbers.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+
+Json = dict[str, object]
+
+LIMIT = 20_000  # records kept per phone
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One thing a phone saw. `detail` is made only when somebody reads it: most records are never read."""
+
+    n: int
+    at: float
+    kind: str
+    fields: Json
+    detail: Callable[[], Json] | None = None
+
+    def as_json(self) -> Json:
+        """The record as the control API gives it out."""
+        extra = self.detail() if self.detail else {}
+        return {"n": self.n, "at": self.at, "kind": self.kind, **self.fields, **extra}
+
+
+@dataclass(slots=True, eq=False)
+class Inbox:
+    """The records of one phone, numbered from 1."""
+
+    records: deque[Record] = field(default_factory=lambda: deque(maxlen=LIMIT))
+    last: int = 0
+    _waiting: list[asyncio.Future[None]] = field(default_factory=list)
+
+    def add(self, at: float, kind: str, detail: Callable[[], Json] | None = None, **fields: object) -> None:
+        """Append a record and wake whoever waits."""
+        self.last += 1
+        self.records.append(Record(self.last, at, kind, fields, detail))
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    def since(self, n: int, limit: int = LIMIT) -> list[Record]:
+        """The records after number `n`, oldest first."""
+        return list(islice(self._after(n), limit))
+
+    async def wait(self, n: int, seconds: float, limit: int = LIMIT) -> list[Record]:
+        """The records after number `n`; waits up to `seconds` for the first one."""
+        if self.last <= n and seconds > 0:
+            future = asyncio.get_running_loop().create_future()
+            self._waiting.append(future)
+            try:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(future, seconds)
+            finally:  # also when the reader went away
+                if future in self._waiting:
+                    self._waiting.remove(future)
+        return self.since(n, limit)
+
+    def _after(self, n: int) -> Iterator[Record]:
+        fresh = min(self.last - n, len(self.records))
+        return islice(self.records, len(self.records) - max(fresh, 0), None)

@@ -1,0 +1,62 @@
+"""The inbox: numbers, the long poll, and its bound."""
+
+import asyncio
+
+from tests.sandbox.phones.inbox import LIMIT, Inbox, Json
+
+
+def test_numbers_records_and_gives_those_after_one() -> None:
+    """Gives records after a number, in order, up to a limit."""
+    inbox = Inbox()
+    for text in ("a", "b", "c"):
+        inbox.add(1.5, "message", text=text)
+    assert [2, 3] == [record.n for record in inbox.since(1)]
+    assert [1] == [record.n for record in inbox.since(0, limit=1)]
+    assert [] == inbox.since(3) == inbox.since(99)
+    assert {"n": 1, "at": 1.5, "kind": "message", "text": "a"} == inbox.since(0)[0].as_json()
+
+
+def test_makes_details_only_when_read() -> None:
+    """Asks for a record's detail when it is given out, not before."""
+    asked: list[int] = []
+
+    def detail() -> Json:
+        asked.append(1)
+        return {"message": {}}
+
+    inbox = Inbox()
+    inbox.add(0, "message", detail)
+    assert [] == asked
+    assert {"message": {}}.items() <= inbox.since(0)[0].as_json().items()
+    assert [1] == asked
+
+
+def test_forgets_the_oldest_beyond_its_bound() -> None:
+    """Shows by the numbers that records are gone."""
+    inbox = Inbox()
+    for n in range(LIMIT + 5):
+        inbox.add(n, "message")
+    assert [6, 7] == [record.n for record in inbox.since(0, limit=2)]
+    assert [LIMIT + 5] == [record.n for record in inbox.since(LIMIT + 4)]
+
+
+async def test_waits_for_the_next_record() -> None:
+    """Returns as soon as something happens, to everybody who waits."""
+    inbox = Inbox()
+    readers = [asyncio.create_task(inbox.wait(0, 30)) for _ in range(2)]
+    await asyncio.sleep(0)
+    inbox.add(0, "typing")
+    assert [["typing"], ["typing"]] == [[r.kind for r in await reader] for reader in readers]
+    assert [1] == [record.n for record in await inbox.wait(0, 30)]
+
+
+async def test_waits_no_longer_than_told_and_leaves_nothing_behind() -> None:
+    """Returns empty after its time, and forgets readers that went away."""
+    inbox = Inbox()
+    assert [] == await inbox.wait(0, 0.01)
+    assert [] == await inbox.wait(0, 0)
+    reader = asyncio.create_task(inbox.wait(0, 30))
+    await asyncio.sleep(0)
+    reader.cancel()
+    await asyncio.gather(reader, return_exceptions=True)
+    assert inbox._waiting == []
