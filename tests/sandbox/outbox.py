@@ -48,20 +48,26 @@ class Outbox:
         self._next += 1
         return entry
 
-    def acknowledge(self, tag: str, identifier: str, *addresses: str) -> Node | None:
-        """Strike out the stanza that an acknowledgement speaks of; None if there is none (a repeat)."""
-        numbers = self._by_id.get((tag, identifier), [])
-        chosen = next((n for n in numbers if self._speaks_of(n, addresses)), numbers[0] if numbers else None)
-        return None if chosen is None else self._drop(chosen)
+    def acknowledge(self, tag: str, identifier: str, kind: str = "", *addresses: str) -> Node | None:
+        """Strike out the stanza that an acknowledgement speaks of; None if there is none (a repeat).
+
+        Of several stanzas with this tag and id, the one with the same `type` and one of the addresses is meant,
+        else the oldest.
+        """
+        numbers = self._by_id.get((tag, identifier))
+        if not numbers:
+            return None
+        return self._drop(max(numbers, key=lambda n: (self._likeness(n, kind, addresses), -n)))
 
     def clear(self) -> None:
         """Forget everything: the device is gone."""
         self.waiting.clear()
         self._by_id.clear()
 
-    def _speaks_of(self, number: int, addresses: tuple[str, ...]) -> bool:
+    def _likeness(self, number: int, kind: str, addresses: tuple[str, ...]) -> int:
         stanza = self.waiting[number].stanza
-        return bool({stanza.get("from"), stanza.get("participant")} & {a for a in addresses if a})
+        named = {stanza.get("from"), stanza.get("participant")} & {a for a in addresses if a}
+        return 2 * (stanza.get("type") == kind) + bool(named)
 
     def _drop(self, number: int) -> Node:
         stanza = self.waiting.pop(number).stanza

@@ -23,11 +23,17 @@ TRACE_LENGTH = 5000  # stanzas remembered for tests and the control API, over al
 class Session(Protocol):
     """A logged-in connection of a linked device, as the router sees it."""
 
-    def send(self, stanza: Node) -> None:
-        """Write a stanza in order; what one loop turn writes leaves as one packet."""
+    def send(self, stanza: Node, delay: float = 0) -> None:
+        """Write a stanza behind all earlier ones, not before `delay` seconds have passed."""
 
-    def end(self, stanza: Node | None = None) -> None:
-        """Write a last stanza, if any, and close soon after; nothing is read from it any more."""
+    def end(self, stanza: Node | None = None, linger: float | None = None) -> None:
+        """Write a last stanza and close `linger` seconds later, or without one cut at once; nothing more is read."""
+
+    def freeze(self) -> None:
+        """Read and write nothing from now on, and leave the connection open."""
+
+    def thaw(self) -> None:
+        """Go on after `freeze` with what has piled up."""
 
 
 @dataclass(slots=True)
@@ -114,6 +120,33 @@ class Account:
     def online(self) -> bool:
         """Whether any device of the account says that its user is there."""
         return self.available or any(device.available for device in self.devices.values())
+
+
+class Sender(NamedTuple):
+    """The device that wrote a stanza: an account and a device number, 0 being the phone."""
+
+    account: Account
+    number: int
+
+    @property
+    def device(self) -> Device | None:
+        """The linked device; None for the phone."""
+        return self.account.devices.get(self.number)
+
+    @property
+    def lid(self) -> JID:
+        """Its address by LID."""
+        return self.account.lid.of_device(self.number)
+
+    @property
+    def pn(self) -> JID:
+        """Its address by phone number."""
+        return self.account.pn.of_device(self.number)
+
+    @property
+    def names(self) -> tuple[JID, JID]:
+        """Both addresses."""
+        return self.lid, self.pn
 
 
 @dataclass(slots=True)
