@@ -36,11 +36,7 @@ class Desired(StrEnum):
 
 
 class Preferences(K8s):
-    """What an owner chose; read by the shard's features through its configuration."""
-
-    language: Annotated[str, Field(pattern=r"^([a-z]{2,3}(-[A-Z]{2})?)?$")] = ""
-    share_presence: bool = True
-    send_read_markers: bool = True
+    """What an owner chose for the conversations; there is nothing to choose yet, features bring their fields here."""
 
 
 class GatewayRef(K8s):
@@ -67,12 +63,11 @@ class AccountSpec(K8s):
 
 
 class ShardStatus(K8s):
-    """The process of the account that was started last."""
+    """The process of the account that was started last, known by its epoch; `ended` once its end was seen."""
 
     epoch: int
-    instance: str
     revision: str = ""
-    purpose: Literal["serve", "unlink"] = "serve"
+    purpose: Literal["Serve", "Unlink"] = "Serve"
     started: datetime
     ended: datetime | None = None
     exit_code: int | None = None
@@ -112,7 +107,7 @@ class AccountStatus(K8s):
     phase: str = "Pending"
     reason: str = ""
     paired: bool = False
-    wake: int = 0
+    wake: int = 0  # the spec.wake that was met last
     conditions: Annotated[
         tuple[Condition, ...],
         Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),

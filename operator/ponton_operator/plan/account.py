@@ -1,0 +1,131 @@
+"""The plan of one account: from resource and observation to actions.
+
+Pure and level-triggered: it may be asked at any time, as often as one likes, and says what is still missing. Called by
+the drivers for each key of their queue. The invariants that its tests walk: never two processes of an account; the
+epoch only grows; a successor starts only when the predecessor is known to have ended; no start comes sooner than the
+backoff; with faults over, it converges.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from ponton_bridge.model.states import Reason
+from ponton_operator.plan.deletion import plan_deletion
+from ponton_operator.plan.describe import describe, running_reason
+from ponton_operator.plan.ends import CURED_BY_UPDATE
+from ponton_operator.plan.starting import Planned, absorb, current_state, start
+from ponton_operator.plan.values import (
+    Action,
+    AskPermit,
+    Clean,
+    Collect,
+    Forget,
+    Observed,
+    Start,
+    Stop,
+    Urgency,
+    WriteStatus,
+)
+from ponton_operator.resources.account import AccountStatus, BridgeAccount, Desired, RetryStatus
+from ponton_operator.resources.conditions import Own
+
+RECONCILE: Final = "ponton.im/reconcile"  # annotation; "disabled" is the host's emergency brake
+
+
+class Goal:
+    """What the account should have: the plan function of each goal is in GOALS."""
+
+    DELETE: Final = "delete"
+    NOTHING: Final = "nothing"
+    SERVE: Final = "serve"
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """A goal and the reason why; `reason` '' = it speaks for itself. `by_spec`: people want it so."""
+
+    goal: str
+    reason: str = ""
+    by_spec: bool = False
+
+
+def _parked(account: BridgeAccount, status: AccountStatus, observed: Observed) -> bool:
+    """Whether the operator keeps it parked: nobody has asked for a new start, and no update may be the cure."""
+    parking = status.parking
+    if parking is None or account.spec.wake != status.wake:
+        return False
+    return not (parking.reason in CURED_BY_UPDATE and parking.revision != observed.revision)
+
+
+# The first row that holds decides.
+AIMS: Final[tuple[tuple[Callable[[BridgeAccount, AccountStatus, Observed], bool], Aim], ...]] = (
+    (lambda a, _, __: a.metadata.deletion_timestamp is not None, Aim(Goal.DELETE, Own.DELETING)),
+    (lambda _, __, o: bool(o.twin), Aim(Goal.NOTHING, Own.DUPLICATE)),
+    (lambda a, _, __: a.spec.desired is Desired.STOPPED, Aim(Goal.NOTHING, Reason.STOPPED, by_spec=True)),
+    (lambda a, _, __: a.spec.desired is Desired.PARKED, Aim(Goal.NOTHING, Reason.PARKED, by_spec=True)),
+    (_parked, Aim(Goal.NOTHING)),
+    (lambda _, __, ___: True, Aim(Goal.SERVE)),
+)
+
+
+def plan_account(account: BridgeAccount, observed: Observed, now: float) -> list[Action]:
+    """Say what is to be done now, in order; `now` in seconds since 1970.
+
+    A WriteStatus comes first: if it fails (somebody else wrote), nothing that follows is done and the account is
+    planned again from what is then seen.
+    """
+    status = absorb(account, observed, now)
+    aim = next(aim for holds, aim in AIMS if holds(account, status, observed))
+    frozen = account.metadata.annotations.get(RECONCILE) == "disabled"
+    actions: list[Action] = []
+    if not frozen:
+        status, actions = PLANS[aim.goal](account, status, observed, now)
+        actions = [*(Collect(p.epoch) for p in observed.processes if p.ended), *actions]
+        if aim.by_spec:  # being woken, and a fresh count of ends, is what Running after Parked or Stopped means
+            status = status.model_copy(update={"parking": None, "retry": RetryStatus(), "wake": account.spec.wake})
+    reason = aim.reason or (status.parking.reason if aim.goal == Goal.NOTHING and status.parking else "")
+    if not reason:
+        starting = any(isinstance(action, Start) for action in actions)
+        reason = Reason.STARTING if starting else running_reason(status, observed)
+    status = describe(status, observed, reason, now, frozen=frozen, generation=account.metadata.generation)
+    if status == account.status or any(isinstance(action, Forget) for action in actions):
+        return actions
+    return [WriteStatus(status, urgent=_urgent(account.status, status, actions)), *actions]
+
+
+def _nothing(_: BridgeAccount, status: AccountStatus, observed: Observed, __: float) -> Planned:
+    return status, [Stop(p.epoch) for p in observed.alive if not p.told and not p.lost]
+
+
+def _serve(account: BridgeAccount, status: AccountStatus, observed: Observed, now: float) -> Planned:
+    epoch = status.shard.epoch if status.shard else 0
+    strangers = [p for p in observed.alive if p.epoch != epoch]
+    process = observed.process(epoch)
+    if process is None or process.ended:
+        return start(account, status, observed, now)
+    others: list[Action] = [Stop(p.epoch) for p in strangers if not p.told and not p.lost]
+    return status, others or ([] if process.told or process.lost else _rollout(status, observed, epoch))
+
+
+def _rollout(status: AccountStatus, observed: Observed, epoch: int) -> list[Action]:
+    """End a shard that runs an older revision, in its turn, and not while somebody scans."""
+    state = current_state(status, observed)
+    scanning = state is not None and state.reason == Reason.WAITING_FOR_SCAN
+    if status.shard is None or status.shard.revision == observed.revision or scanning:
+        return []
+    return [Stop(epoch)] if observed.permit else [AskPermit(Urgency.ROLLOUT)]
+
+
+PLANS: Final[dict[str, Callable[[BridgeAccount, AccountStatus, Observed, float], Planned]]] = {
+    Goal.DELETE: plan_deletion,
+    Goal.NOTHING: _nothing,
+    Goal.SERVE: _serve,
+}
+
+
+def _urgent(before: AccountStatus, after: AccountStatus, actions: list[Action]) -> bool:
+    """Whether the write must not wait: what is decided changed, or something that follows rests on it."""
+    told = {"phase", "reason", "conditions", "observed_generation"}
+    decided = before.model_dump(exclude=told) != after.model_dump(exclude=told)
+    return decided or any(isinstance(action, (Start, Clean, Collect)) for action in actions)
