@@ -109,12 +109,14 @@ class ScriptedShards:
 class World:
     """One front desk with everything behind it, spoken to in XML literals."""
 
-    def __init__(self, hosts: tuple[str, ...] = ("example.org",), accounts: int = 0) -> None:
+    def __init__(self, hosts: tuple[str, ...] = ("example.org",), accounts: int = 0, *, is_open: bool = True) -> None:
         self.accounts = MemoryAccounts()
         self.shards = ScriptedShards()
         self.now = 1000.0
         self.sent: list[Element] = []
-        self.service = AccountService(Limits(DOMAIN, hosts, accounts), self.accounts, self.shards, lambda: self.now)
+        self.service = AccountService(
+            Limits(DOMAIN, hosts, accounts, is_open), self.accounts, self.shards, lambda: self.now
+        )
         self.desk = Desk(DOMAIN, self.service, self.sent.append, fresh_id=lambda: "fresh")
 
     async def hear(self, literal: str) -> list[Element]:

@@ -75,6 +75,14 @@ async def test_refuses_more_accounts_than_the_host_allows() -> None:
     assert [words.FULL] == await world.say("register", "bob@example.org/x")
 
 
+async def test_leaves_making_accounts_to_the_host_where_registration_is_closed() -> None:
+    """With registration closed nobody registers by themselves; those who have an account go on."""
+    world = World(is_open=False)
+    assert [words.CLOSED] == await world.say("register")
+    await world.registered(Reason.CONNECTED)
+    assert [words.ALREADY.format(state=TABLE[Reason.CONNECTED].sentence)] == await world.say("register")
+
+
 @pytest.mark.parametrize("reason", list(Reason))
 async def test_tells_every_state_in_words(reason: Reason) -> None:
     """The status is the sentence of the one table, for every reason there is."""

@@ -129,7 +129,7 @@ async def test_stays_up_when_something_behind_it_fails() -> None:
         raise RuntimeError("redis.exceptions.ConnectionError: 10.0.0.7:6379")
 
     await world.registered(Reason.CONNECTED)
-    world.shards.heartbeat = broken  # type: ignore[method-assign]
+    world.shards.heartbeat = broken  # type: ignore[assignment,method-assign]
     (heard,) = await world.hear(
         f"<message type='chat' id='m' from='{ALICE}/x' to='{DOMAIN}'><body>status</body></message>"
     )

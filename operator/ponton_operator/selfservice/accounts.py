@@ -4,7 +4,7 @@ The service above checks who may (quota, allowed owners); a store only keeps. Th
 `cluster.local_accounts.LocalAccounts` (a folder of YAML); one on the Kubernetes API follows the same words.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -64,5 +64,5 @@ class AccountStore(Protocol):
     async def delete(self, name: str) -> None:
         """Ask for deletion; it goes on in the background. Harmless when there is none or it is under way."""
 
-    def watch(self) -> AsyncIterator[Change]:
+    def watch(self) -> AsyncGenerator[Change, None]:
         """Give every account once, then each change, newest state only, until the iterator is closed."""

@@ -75,11 +75,12 @@ class Shards(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Who may register: hosts of owners, and how many accounts there are at most (0 = no bound)."""
+    """Who may register: hosts of owners, how many accounts there are at most (0 = no bound), and whether at all."""
 
     domain: str
     hosts: tuple[str, ...]
     accounts: int = 0
+    open: bool = True
 
 
 class AccountService:
@@ -169,6 +170,8 @@ class AccountService:
             if is_deleting(account):
                 raise OwnerError(words.BEING_DELETED)
             return await self._again(account, number)
+        if not self._limits.open:
+            raise HostError(words.CLOSED)
         if self._limits.accounts and len(await self._accounts.list()) >= self._limits.accounts:
             raise HostError(words.FULL)
         account = await self._accounts.create(request.owner)

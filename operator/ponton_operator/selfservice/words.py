@@ -45,6 +45,7 @@ ALREADY: Final = "You are registered already. {state}"
 NOT_REGISTERED: Final = "You are not registered here. Write 'register' to begin."
 NOT_ALLOWED: Final = "This gateway serves the accounts of {hosts} only. Ask the host of your server for a gateway."
 FULL: Final = "This gateway has no room for more accounts at the moment. Your host can change that."
+CLOSED: Final = "At this gateway only the host makes accounts. Ask your host for one."
 BUSY: Final = "That was a lot of requests in a short time. Please wait a minute, then try again."
 BEING_DELETED: Final = "Your account is being deleted. You can register again when that is done."
 
