@@ -17,6 +17,14 @@ class StanzaError(ValueError):
     """A peer sent a stanza that lacks what its kind requires; the peer has to act."""
 
 
+class QueryError(Exception):
+    """A query that cannot be answered; `code` is what the asker is told."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code, self.text = code, text
+
+
 class JID(NamedTuple):
     """An address `user:device@server`; device 0 is the phone and is written without a device.
 

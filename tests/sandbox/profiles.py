@@ -1,0 +1,93 @@
+"""What users show of themselves and to whom: privacy settings, pictures, the about text, blocked contacts.
+
+Called by `queries`; the pictures themselves are fetched over the web, from the handler that `server` registers.
+"""
+
+from hashlib import sha256
+
+from tests.sandbox.node import JID, LID, Node, QueryError, node
+from tests.sandbox.web import Request, Response
+from tests.sandbox.world import Account, Picture, Sender, World
+
+PICTURE_HOST = "pps.whatsapp.net"
+PRIVACY = {  # what a fresh account has
+    "readreceipts": "all",
+    "last": "all",
+    "online": "all",
+    "profile": "all",
+    "status": "all",
+    "groupadd": "all",
+    "calladd": "all",
+    "messages": "all",
+    "defense": "off",
+    "stickers": "contacts",
+}
+
+
+class Profiles:
+    """Reads and writes profiles for linked devices."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def privacy(self, sender: Sender, iq: Node) -> list[Node]:
+        """Tell the settings, change one of them, or take the tokens that follow a first message."""
+        if iq.child("tokens"):
+            return []
+        account = sender.account
+        if iq.get("type") == "set":
+            changed = list(iq.need("privacy").all("category"))
+            account.privacy |= {category.get("name"): category.get("value") for category in changed}
+            return [node("privacy", *changed)]
+        settings = PRIVACY | account.privacy
+        return [node("privacy", *(node("category", name=name, value=value) for name, value in settings.items()))]
+
+    def picture(self, sender: Sender, iq: Node) -> list[Node]:
+        """Tell where a picture is, or set the asker's own."""
+        asked = iq.child("picture")
+        if iq.get("type") == "set":
+            return [node("picture", id=self.set_picture(sender.account, asked.data if asked else b""))]
+        target = iq.jid("target") if "target" in iq.attrs else sender.account.pn
+        account = self.world.account(target)
+        if account is None or account.picture is None:
+            raise QueryError(404, "item-not-found")
+        if asked is not None and asked.get("id") == account.picture.id:
+            return [node("picture", status=304)]
+        kind = (asked.get("type") if asked else "") or "image"
+        path = f"/v/{account.lid.user}/{account.picture.id}?ccb=1"
+        url = f"https://{PICTURE_HOST}{path}"
+        return [node("picture", id=account.picture.id, type=kind, url=url, direct_path=path)]
+
+    def set_picture(self, account: Account, jpeg: bytes) -> str | None:
+        """Give an account another picture (without bytes: none); its new id."""
+        fresh = str(int.from_bytes(self.world.entropy(4)) + 1)
+        account.picture = Picture(fresh, jpeg) if jpeg else None
+        return fresh if jpeg else None
+
+    def status(self, sender: Sender, iq: Node) -> list[Node]:
+        """Set the about text, or tell who may see status posts."""
+        text = iq.child("status")
+        if text is not None:
+            sender.account.about = text.text
+            return []
+        return [node("privacy", node("list", type="contacts", default="true"))]
+
+    def blocklist(self, sender: Sender, iq: Node) -> list[Node]:
+        """Tell whom the asker blocked, after blocking or unblocking somebody if that is asked for."""
+        blocked, change = sender.account.blocked, iq.child("item")
+        if change is not None:
+            jid = change.jid("jid").bare
+            (blocked.add if change.get("action") == "block" else blocked.discard)(jid)
+        return [node("list", *(node("item", jid=jid) for jid in sorted(blocked)), dhash=_hash(blocked))]
+
+    async def serve_picture(self, request: Request) -> Response:
+        """The web host of the pictures."""
+        _, _, user, picture = (request.path.split("/") + [""] * 4)[:4]
+        account = self.world.account(JID(user, LID))
+        if account is None or account.picture is None or account.picture.id != picture:
+            return Response(404)
+        return Response(200, account.picture.jpeg, {"Content-Type": "image/jpeg"})
+
+
+def _hash(blocked: set[JID]) -> str:
+    return sha256("".join(map(str, sorted(blocked))).encode()).hexdigest()[:16]
