@@ -45,7 +45,10 @@ class Linking:
         if not hmac.compare_digest(shown, held):
             raise PhoneError("the code's keys are not those of the connection that shows it")
         device = network.next_device(account)
-        network.link(pending, account, device, self._container(code.identity, code.adv_secret))
+        try:
+            network.link(pending, account, device, self._container(code.identity, code.adv_secret))
+        except PairingRefused as error:
+            raise PhoneError(str(error)) from error
         return device
 
     async def type_code(self, text: str) -> None:

@@ -67,7 +67,8 @@ class Outgoing:
                 return False
             self.line.device.open_session(device, bundle, self.line.random)
         chat, message = remembered
-        copied = device.bare == self.line.lid and chat != device
+        own = device.bare == self.line.lid
+        copied, peer = own and chat != device, own and chat == device
         enc = self._enc(device, content.device_sent(str(chat), message) if copied else message, message_id)
         if enc is None:
             return False
@@ -80,7 +81,7 @@ class Outgoing:
             type=label.type,
             edit=label.edit,
             device_fanout="false",
-            category="peer" if chat == device else None,
+            category="peer" if peer else None,
             recipient=chat if copied else None,
         )
         self.line.submit(answer)
