@@ -1,0 +1,123 @@
+"""A test's hand inside the real client: drives an unmodified neonize by JSON lines, in a process of its own.
+
+Started by `probing.Probe` through the launcher. Reads one call a line on standard input and writes one answer or
+event a line on the descriptor that standard output was; the Go library's own prints go to standard error.
+
+    {"id": 1, "client": "a", "call": "send_message", "args": [{"jid": "33612@s.whatsapp.net"}, "hello"]}
+    {"id": 1, "result": {"ID": "3EB0..."}}
+    {"client": "a", "event": "Connected", "data": {}}
+"""
+
+import contextlib
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import IO, Any
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from neonize.client import NewClient
+from neonize.events import INT_TO_EVENT
+from neonize.proto.Neonize_pb2 import JID
+from neonize.utils import enum as enums
+from neonize.utils.log import log as client_log
+
+from tests.sandbox import node
+
+# Options ride in on the database name: three times the throughput, and no "database is locked".
+STORE = "{}?_foreign_keys=on&_journal_mode=WAL&_synchronous=NORMAL&_busy_timeout=10000&_x="
+
+
+class Probe:
+    """All clients of one child process, by name."""
+
+    def __init__(self, folder: Path, answers: IO[str]) -> None:
+        self.folder, self._answers = folder, answers
+        self.clients: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def say(self, **line: object) -> None:
+        """Write one line to the parent."""
+        with self._lock:
+            self._answers.write(json.dumps(line, default=_plain) + "\n")
+            self._answers.flush()
+
+    def start(self, name: str, store: str | None = None, jid: JID | None = None) -> None:
+        """Make a client on a store of its own (or a named one) and connect it; returns when the dial was begun."""
+        database = STORE.format(self.folder / f"{store or name}.db")
+        client = NewClient(database, uuid=f"{name}-{os.urandom(4).hex()}", jid=jid, new_device=jid is None)
+        if store is None:
+            client.new_device = False
+        self.clients[name] = client
+        for code, kind in INT_TO_EVENT.items():
+            if code:
+                client.event(kind)(self._teller(name, kind.DESCRIPTOR.name))
+        client.qr(lambda _client, data: self.say(client=name, event="QR", data=data.decode()))
+        threading.Thread(target=self._connect, args=(name, client), daemon=True).start()
+
+    def _connect(self, name: str, client: Any) -> None:  # noqa: ANN401 - neonize is untyped
+        end: dict[str, str] = {}
+        try:
+            client.connect()
+        except Exception as error:  # noqa: BLE001 - whatever ends the client is told
+            end = {"error": f"{type(error).__name__}: {error}"}
+        self.say(client=name, event="Returned", data=end)
+
+    def _teller(self, name: str, event: str) -> Any:  # noqa: ANN401 - a callback of neonize
+        return lambda _client, message: self.say(client=name, event=event, data=message)
+
+    def call(self, line: dict[str, Any]) -> None:
+        """Serve one request: `start`, or any method of a client (a dotted one of its parts)."""
+        try:
+            arguments = [_argument(value) for value in line.get("args", [])]
+            target: Any = self if line["call"] == "start" else self.clients[line["client"]]
+            for part in line["call"].split("."):
+                target = getattr(target, part)
+            result = target(*([line["client"]] if target == self.start else []), *arguments)
+        except Exception as error:  # noqa: BLE001 - the parent decides what an error means
+            self.say(id=line["id"], error=f"{type(error).__name__}: {error}")
+        else:
+            self.say(id=line["id"], result=result)
+
+    def serve(self, requests: IO[str]) -> None:
+        """Serve requests, each on a thread of its own, until the parent closes the pipe."""
+        for request in requests:
+            threading.Thread(target=self.call, args=(json.loads(request),), daemon=True).start()
+
+
+def _argument(value: Any) -> Any:  # noqa: ANN401 - JSON in, what neonize takes out
+    """Addresses come as {"jid": text}, members of neonize's enumerations as {"enum": "Presence.AVAILABLE"}."""
+    if isinstance(value, dict) and "jid" in value:
+        jid = node.JID.parse(value["jid"])
+        return JID(User=jid.user, Device=jid.device, Integrator=0, RawAgent=0, Server=jid.server, IsEmpty=False)
+    if isinstance(value, dict) and "enum" in value:
+        kind, _, member = value["enum"].partition(".")
+        return getattr(enums, kind)[member]
+    return value
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Message):
+        return MessageToDict(value, preserving_proto_field_name=True)
+    if isinstance(value, bytes):
+        return value.hex()
+    with contextlib.suppress(TypeError):
+        return list(value)  # type: ignore[call-overload] # protobuf's repeated fields
+    return str(value)
+
+
+def main() -> None:
+    """Serve on the standard streams; ends without waiting for Go."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    client_log.setLevel("DEBUG")
+    probe = Probe(Path(sys.argv[1]), answers)
+    probe.say(event="Ready", client="", data=None)
+    probe.serve(sys.stdin)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
