@@ -6,7 +6,6 @@ turn of the event loop produces into one packet.
 """
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +26,9 @@ class Stage(Protocol):
 
     def receive(self, stanza: Node) -> None:
         """Take one stanza; raises `StanzaError` where it lacks what it needs."""
+
+    def late(self, stanza: Node) -> None:
+        """Note a stanza that came after the connection was ended; it is not served."""
 
     def closed(self) -> None:
         """The connection is gone; called once."""
@@ -137,11 +139,15 @@ class Connection:
         if self._incoming is None:
             return
         stanza = binary.decode(self._incoming.open(frame), self._wire.dictionaries)
+        if self._stage is None:
+            return
         if self.ended:
-            self._wire.world.record("arrived_late", None, stanza)
-        elif self._stage is not None:
-            with contextlib.suppress(StanzaError):
-                self._stage.receive(stanza)
+            self._stage.late(stanza)
+            return
+        try:
+            self._stage.receive(stanza)
+        except StanzaError:
+            self._wire.world.record("refused_stanza", None, stanza)
 
     def _write(self, stanza: Node) -> None:
         if self._outgoing is None:
@@ -150,9 +156,10 @@ class Connection:
         self._queue(websocket.encode(frames.encode(sealed)))
 
     def _release(self) -> None:
-        now = self._loop.time()
-        while self._held and self._held[0][0] <= now and not self.ended:
-            self._write(self._held.popleft()[1])
+        """One held stanza's time has come: there is one timer for each, in their order."""
+        _, stanza = self._held.popleft()
+        if not self.ended:
+            self._write(stanza)
 
     def _queue(self, data: bytes) -> None:
         if not self._unsent:

@@ -83,6 +83,9 @@ class Linking:
         else:
             self._refuse(stanza, 501, "not before login")
 
+    def late(self, stanza: Node) -> None:
+        """Nothing that a linked device says before it comes back matters."""
+
     def closed(self) -> None:
         """The connection is gone: its codes mean nothing any more."""
         if self._offer is not None and not self.over:

@@ -31,6 +31,10 @@ class Online:
         elif stanza.get("type") in {"get", "set"}:
             self._query(sender, stanza)
 
+    def late(self, stanza: Node) -> None:
+        """A stanza from a session that was ended: counted, not served."""
+        self._router.world.record("arrived_late", self._device, stanza)
+
     def closed(self) -> None:
         """The connection is gone, unless a newer one has taken its place already."""
         if self._device.session is self._session:

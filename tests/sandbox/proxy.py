@@ -55,7 +55,7 @@ class Proxy:
             except web.HttpError as error:
                 writer.write(bytes(web.Response(error.status, str(error).encode())))
                 await writer.drain()
-        writer.transport.abort() if writer.is_closing() else writer.close()
+        writer.close()
 
     async def _tunnel(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.timeout(HANDSHAKE_TIMEOUT):

@@ -77,6 +77,11 @@ class Sandbox:
         if self._temporary is not None:
             self._temporary.cleanup()
 
+    def clear_faults(self) -> None:
+        """Turn every fault knob back and let frozen sessions go on."""
+        self.faults.clear()
+        self.router.companions.thaw()
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 MAX_HEAD = 16 * 1024  # bytes; the client's upgrade request has about 400
 MAX_BODY = 160 << 20  # bytes; WhatsApp's largest ordinary upload is 100 MB, documents go in parts in no client here
+PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
 class HttpError(ValueError):
@@ -53,7 +54,8 @@ class Response(NamedTuple):
     headers: Mapping[str, str] = {}
 
     def __bytes__(self) -> bytes:
-        head = f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}\r\nContent-Length: {len(self.body)}\r\n"
+        phrase = PHRASES.get(self.status, "Unnamed")
+        head = f"HTTP/1.1 {self.status} {phrase}\r\nContent-Length: {len(self.body)}\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
         return head.encode() + b"\r\n" + self.body
 

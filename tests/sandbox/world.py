@@ -18,6 +18,7 @@ from tests.sandbox.node import JID, LID, SERVER, Node
 from tests.sandbox.outbox import Outbox
 
 TRACE_LENGTH = 5000  # stanzas remembered for tests and the control API, over all accounts
+TRACE_WIDTH = 100  # children of one element in a remembered stanza; an upload of 812 prekeys weighs a megabyte
 
 
 class Session(Protocol):
@@ -115,6 +116,7 @@ class Account:
     last_seen: int | None = None  # Unix seconds
     device_watchers: set[JID] = field(default_factory=set)  # LIDs with device that asked for the device list
     presence_watchers: set[JID] = field(default_factory=set)  # LIDs with device that subscribed
+    counts: Counter[str] = field(default_factory=Counter)  # over all its devices, also those that are gone
 
     @property
     def online(self) -> bool:
@@ -157,6 +159,14 @@ class Settings:
     fresh_count: int | None = None  # prekey count told to a device without keys; 100 makes it upload 50, not 812
     linger: float = 0.12  # seconds between a last stanza and the close; less loses the stanza
     restart_linger: float = 2.0  # the same after `515`, where the client closes first
+
+
+def outline(stanza: Node) -> Node:
+    """The stanza as it is remembered: lists of more elements than anybody reads are left out (key uploads)."""
+    if all(len(child.children) <= TRACE_WIDTH for child in stanza.children):
+        return stanza
+    kept = [c if len(c.children) <= TRACE_WIDTH else Node(c.tag, c.attrs) for c in stanza.children]
+    return Node(stanza.tag, stanza.attrs, list(kept))
 
 
 class Trace(NamedTuple):
@@ -225,8 +235,9 @@ class World:
         self.counts[event] += 1
         if isinstance(who, Device):
             who.counts[event] += 1
+            who.account.counts[event] += 1
             who = who.lid
-        entry = Trace(self.now(), event, who, stanza)
+        entry = Trace(self.now(), event, who, stanza and outline(stanza))
         self.trace.append(entry)
         for listener in self.listeners:
             listener(entry)
