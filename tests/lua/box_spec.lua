@@ -114,7 +114,7 @@ describe("an unwound window", function ()
 		local one = filled(3);
 		box.gap(one, 2);
 		box.enqueue(one, box.tail(one), 9, "keep", "", "q");
-		box.unwind(one, function () return "mute"; end);
+		box.unwind(one, box.front(one), function () return "mute"; end);
 		assert.equal("x1 x3 q", texts(one));
 		assert.same({ 4, 4, 0 }, { one.first, one.next, one.bytes });
 		assert.same({ 3, 5 }, { one.waiting, one.q_bytes });
@@ -150,7 +150,7 @@ describe("a random walk over window and queue", function ()
 					end
 					table.remove(queue, nr);
 				elseif dice < 0.93 then
-					box.unwind(one, function () return "keep"; end);
+					box.unwind(one, box.front(one), function () return "keep"; end);
 					for i = #window, 1, -1 do table.insert(queue, 1, window[i]); end
 					window = {};
 				end

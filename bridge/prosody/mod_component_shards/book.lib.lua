@@ -97,8 +97,8 @@ return function (box_lib, journal_lib, classify_text)
 		if xml then account(book, -1, -#xml); end
 		return xml;
 	end
-	function apply.U(_, record)
-		box_lib.unwind(record.box, classify_text);
+	function apply.U(_, record, position)
+		box_lib.unwind(record.box, position, classify_text);
 		return true;
 	end
 

@@ -84,6 +84,8 @@ local function remove(box, position)
 	if entry.key ~= "" and box.latest[entry.key] == position then box.latest[entry.key] = nil; end
 	if box.waiting == 0 then
 		box.queue, box.latest, box.q_first = nil, nil, box.q_last + 1;
+	else
+		while not box.queue[box.q_first] do box.q_first = box.q_first + 1; end
 	end
 	return entry;
 end
@@ -91,11 +93,7 @@ end
 -- Position and entry at the head of the queue, or nil.
 local function head(box)
 	local queue = box.queue;
-	if not queue then return nil; end
-	local position = box.q_first;
-	while not queue[position] do position = position + 1; end
-	box.q_first = position;
-	return position, queue[position];
+	if queue then return box.q_first, queue[box.q_first]; end
 end
 
 -- Iterate over position, entry in order; entries may be removed meanwhile.
@@ -110,13 +108,16 @@ local function entries(box)
 	end
 end
 
--- Move the unacknowledged window back in front of the queue (a stream without numbers follows): nothing that
--- was written to the old stream is known to have arrived. `kind_of(xml)` classifies what goes back.
-local function unwind(box, kind_of)
+-- Move the unacknowledged window back in front of the queue, downwards from `position` (a stream without numbers
+-- follows): nothing that was written to the old one is known to have arrived. `kind_of(xml)` classifies it.
+local function unwind(box, position, kind_of)
 	for n = box.next - 1, box.first, -1 do
 		local text, at = box.xml[n], box.at[n];
 		box.xml[n], box.at[n] = nil, nil;
-		if text then enqueue(box, front(box), at, kind_of(text), "", text); end
+		if text then
+			enqueue(box, position, at, kind_of(text), "", text);
+			position = position - 1;
+		end
 	end
 	box.first, box.bytes = box.next, 0;
 end

@@ -89,7 +89,7 @@ return function (host, fencing, box_lib, secrets, delivery)
 		if claim.acks then
 			if not open_numbered(session, record, claim) then return; end
 		elseif box_lib.unacked(record.box) > 0 then
-			book:commit("U", record);
+			book:commit("U", record, box_lib.front(record.box));
 		end
 		if claim.role == "shard" or host.options.gateway_privileges then
 			host.fire("component-authenticated", session);
