@@ -1,0 +1,74 @@
+"""The journal of one account: everything that must survive a crash, as one object for one thread.
+
+`worker.JournalWorker` runs the shard's and the features' functions with it, many in one transaction; nothing here
+begins or commits one. Implements `model.books.IdBook` and `AddressBook`. Made by `opening.open_store`.
+"""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from ponton_bridge.model.books import Pair
+from ponton_bridge.store.ids import IdsPart
+from ponton_bridge.store.outbox import OutboxPart
+from ponton_bridge.store.outgoing import OutgoingPart
+from ponton_bridge.store.settings import SettingsPart
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What waits: `outgoing` for WhatsApp, `outbox` for Prosody's count."""
+
+    outgoing: int
+    outbox: int
+
+
+class Journal(OutgoingPart, OutboxPart, IdsPart, SettingsPart):
+    """See the parts: outgoing, outbox, ids, people, settings. `lock` is the descriptor that keeps others out."""
+
+    def __init__(self, db: sqlite3.Connection, clock: Callable[[], float], lock: int | None = None) -> None:
+        super().__init__(db, clock)
+        self._lock = lock
+
+    def sent(self, row: int, pair: Pair | None) -> None:
+        """WhatsApp has the row's message: remember the pair, forget the row, both or none."""
+        if pair:
+            self.remember(pair)
+        self.drop(row)
+
+    def last_epoch(self) -> int:
+        """Give the highest epoch that has used this store; 0 for a new one."""
+        return int(self._meta("epoch", "0"))
+
+    def set_epoch(self, epoch: int) -> None:
+        """Leave our epoch behind."""
+        self._set_meta("epoch", str(epoch))
+
+    def counts(self) -> Counts:
+        """Count what waits, for the heartbeat."""
+        return Counts(self.waiting(), self.uncovered())
+
+    @contextlib.contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo what the block did if it raises, and nothing else of the transaction."""
+        self.db.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            if self.db.in_transaction:  # a full disk or a damaged file has undone the whole transaction already
+                try:
+                    self.db.execute("ROLLBACK TO part")
+                    self.db.execute("RELEASE part")
+                except sqlite3.Error:
+                    self.db.rollback()  # never commit half of it: the worker fails the whole transaction
+            raise
+        self.db.execute("RELEASE part")
+
+    def close(self) -> None:
+        """Close the file, then let others in. Closing twice is harmless."""
+        self.db.close()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
