@@ -28,6 +28,11 @@ class Bucket:
     tokens: float
     at: float
 
+    @property
+    def full_token(self) -> bool:
+        """Whether there is one to give; what rounding took is no reason to wait."""
+        return self.tokens >= 1.0 - 1e-9
+
     def filled(self, now: float, rate: float, burst: float) -> "Bucket":
         """Add what came in since; a clock that went back adds nothing."""
         return Bucket(min(burst, self.tokens + max(0.0, now - self.at) * rate), now)
@@ -56,7 +61,7 @@ class Admission:
 
 
 def admit(asks: Iterable[Ask], rations: Rations, scaling: Scaling, rollout: Rollout, now: float) -> Admission:
-    """Let accounts go on: whom somebody waits for first, then who has waited longest; rollouts have a limit of their own.
+    """Let accounts go on: whom somebody waits for first, then who has waited longest; rollouts have their own limit.
 
     A rollout's restart takes a start, too, when its turn comes; it is let in only while starts are left over.
     """
@@ -68,12 +73,12 @@ def admit(asks: Iterable[Ask], rations: Rations, scaling: Scaling, rollout: Roll
         if ask.urgency is Urgency.ROLLOUT:
             if rollout.paused:
                 continue
-            if rollouts.tokens >= 1.0 and starts.tokens >= 1.0:
+            if rollouts.full_token and starts.full_token:
                 rollouts = replace(rollouts, tokens=rollouts.tokens - 1.0)
                 names.append(ask.name)
             else:
                 waits.append(max((1.0 - rollouts.tokens) / turn, (1.0 - starts.tokens) / rate))
-        elif starts.tokens >= 1.0:
+        elif starts.full_token:
             starts = replace(starts, tokens=starts.tokens - 1.0)
             names.append(ask.name)
         else:
