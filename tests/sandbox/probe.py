@@ -44,12 +44,13 @@ class Probe:
             self._answers.write(json.dumps(line, default=_plain) + "\n")
             self._answers.flush()
 
-    def start(self, name: str, store: str | None = None, jid: JID | None = None) -> None:
-        """Make a client on a store of its own (or a named one) and connect it; returns when the dial was begun."""
-        database = STORE.format(self.folder / f"{store or name}.db")
-        client = NewClient(database, uuid=f"{name}-{os.urandom(4).hex()}", jid=jid, new_device=jid is None)
-        if store is None:
-            client.new_device = False
+    def start(self, name: str, store: str = "", jid: JID | None = None, *, new_device: bool = False) -> None:
+        """Make a client on a store of its own (or the named file) and connect it; returns when the dial was begun.
+
+        A store with a linked device resumes it; of several devices `jid` chooses, and `new_device` adds one.
+        """
+        database = STORE.format(self.folder / (store or f"{name}.db"))
+        client = NewClient(database, uuid=f"{name}-{os.urandom(4).hex()}", jid=jid, new_device=new_device)
         self.clients[name] = client
         for code, kind in INT_TO_EVENT.items():
             if code:
@@ -72,10 +73,11 @@ class Probe:
         """Serve one request: `start`, or any method of a client (a dotted one of its parts)."""
         try:
             arguments = [_argument(value) for value in line.get("args", [])]
+            options = {name: _argument(value) for name, value in line.get("kwargs", {}).items()}
             target: Any = self if line["call"] == "start" else self.clients[line["client"]]
             for part in line["call"].split("."):
                 target = getattr(target, part)
-            result = target(*([line["client"]] if target == self.start else []), *arguments)
+            result = target(*([line["client"]] if target == self.start else []), *arguments, **options)
         except Exception as error:  # noqa: BLE001 - the parent decides what an error means
             self.say(id=line["id"], error=f"{type(error).__name__}: {error}")
         else:

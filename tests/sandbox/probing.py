@@ -37,7 +37,7 @@ class Probe:
     """One child process with any number of clients; use as an async context manager."""
 
     def __init__(self, config: Path, folder: Path) -> None:
-        self._config, self._folder = config, folder
+        self._config, self.folder = config, folder
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._news = asyncio.Condition()
@@ -45,9 +45,7 @@ class Probe:
         self.log = folder / "probe.log"
 
     async def __aenter__(self) -> Self:
-        argv, env = sandboxed(
-            [sys.executable, "-m", "tests.sandbox.probe", str(self._folder)], os.environ, self._config
-        )
+        argv, env = sandboxed([sys.executable, "-m", "tests.sandbox.probe", str(self.folder)], os.environ, self._config)
         with self.log.open("ab") as log:
             self._child = await asyncio.create_subprocess_exec(
                 *argv,
@@ -74,11 +72,11 @@ class Probe:
         await self._child.wait()
         await self._reading
 
-    async def call(self, client: str, method: str, *args: object, patience: float = PATIENCE) -> Any:  # noqa: ANN401
+    async def call(self, client: str, method: str, *args: object, patience: float = PATIENCE, **kwargs: object) -> Any:  # noqa: ANN401
         """Call a method of a client in the child; raises `ProbeError` with the client's words if it fails."""
         number = next(self._numbers)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
-        line = {"id": number, "client": client, "call": method, "args": args}
+        line = {"id": number, "client": client, "call": method, "args": args, "kwargs": kwargs}
         if self._child.stdin is None:
             raise RuntimeError("the child has no standard input")
         self._child.stdin.write(json.dumps(line).encode() + b"\n")
@@ -86,8 +84,8 @@ class Probe:
             return await answer
 
     async def start(self, client: str, **kwargs: object) -> None:
-        """Make and connect a client on a store of its own."""
-        await self.call(client, "start", *kwargs.values())
+        """Make and connect a client, by default on a store of its own; options as `probe.Probe.start` has them."""
+        await self.call(client, "start", **kwargs)
 
     async def event(
         self,
