@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.sandbox.client import SandboxClient, SandboxError
 
 DEFAULT_CONFIG = Path(".demo/sandbox/sandbox.json")  # where the demo's sandbox leaves its file
-CONFIG_VARIABLE = "PONTON_SANDBOX_CONFIG"  # names another one; the launcher sets it too
+CONFIG_VARIABLE = "SANDBOX_CONFIG"  # names another one; the launcher sets it too
 
 Command = Callable[[SandboxClient, argparse.Namespace], Awaitable[object]]
 

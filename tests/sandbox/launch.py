@@ -26,7 +26,7 @@ from typing import Any
 # The root key of WhatsApp's Noise certificates as whatsmeow pins it; sits once in the library's writable memory.
 WHATSAPP_ROOT = bytes.fromhex("142375574d0a587166aae71ebe516437c4a28b73e3695c6ce1f7f9545da8ee6b")
 LIBRARY_FILE = "neonize-linux"  # how the library's file name begins
-CONFIG_VARIABLE = "PONTON_SANDBOX_CONFIG"
+CONFIG_VARIABLE = "SANDBOX_CONFIG"
 OPTIONS_WITH_VALUE = frozenset({"-X", "-W"})  # of the interpreter, when they stand before the program
 
 

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
-from ponton_bridge.core.limiter import Bucket
-
 from ponton_bridge.coordination.contract import Heartbeat, Result, Verb
+from ponton_bridge.core.limiter import Bucket
 from ponton_bridge.model.address import parse_number
 from ponton_bridge.model.errors import HostError, OwnerError
 from ponton_bridge.model.jid import host_of

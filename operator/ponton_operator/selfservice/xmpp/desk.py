@@ -6,7 +6,6 @@ end the desk.
 """
 
 import asyncio
-import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -18,8 +17,7 @@ from ponton_bridge.model.jid import prepare_bare
 from ponton_operator.selfservice import words
 from ponton_operator.selfservice.service import AccountService, Answer
 from ponton_operator.selfservice.xmpp import chat, commands, disco, presence, prompt, register, stanzas
-
-log = logging.getLogger(__name__)
+from ponton_operator.selfservice.xmpp.events import DeskEvent, Report
 
 MAX_AT_ONCE: Final = 200  # requests being worked on; the rest is told to come back, so that memory stays bounded
 DELETION_SECONDS: Final = 90.0  # how long the desk waits to say that a deletion is done
@@ -52,11 +50,13 @@ class Desk:
         service: AccountService,
         send: Callable[[Element], None],
         *,
+        report: Report = lambda _event, _error: None,
         fresh_id: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._domain = domain
         self._service = service
         self._send = send
+        self._report = report
         self._fresh_id = fresh_id
         self._tasks: set[asyncio.Task[None]] = set()
         # (stanza, payload namespace) -> handler; the visible list of all that the gateway answers
@@ -74,7 +74,7 @@ class Desk:
     def receive(self, stanza: Element) -> asyncio.Task[None] | None:
         """Take one stanza; the task is done when it is answered. None when it was answered at once (too busy)."""
         if len(self._tasks) >= MAX_AT_ONCE:
-            log.warning("desk_overloaded", extra={"waiting": len(self._tasks)})
+            self._report(DeskEvent.OVERLOADED, None)
             if _wants_answer(stanza):
                 self._send(stanzas.error(stanza, HostError(words.BUSY)))
             return None
@@ -99,8 +99,8 @@ class Desk:
         except PontonError as problem:
             if _wants_answer(stanza):
                 self._send(stanzas.error(stanza, problem))
-        except Exception:
-            log.exception("desk_failed", extra={"stanza": xml.local_name(stanza)})
+        except Exception as error:  # noqa: BLE001 - one stanza must not end the desk; reported, and told to who asked
+            self._report(DeskEvent.FAILED, error)
             if _wants_answer(stanza):
                 self._send(stanzas.error(stanza, PontonError()))
 

@@ -1,0 +1,142 @@
+"""`ponton frontdesk`: the XMPP door of one gateway. Configured by environment and files alone (docs/local.md).
+
+Exit codes are a shard's: 0 told to end or replaced by a newer one, 75 try again, 78 configuration.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+from ponton_bridge.coordination.client.door import DoorClient
+from ponton_operator.cluster.local_accounts import LocalAccounts
+
+from ponton_bridge.model.errors import HostError
+from ponton_bridge.shard.config import EX_CONFIG, EX_OK, EX_SOFTWARE
+from ponton_bridge.shard.logs import Log
+from ponton_bridge.xmpp.stream import NotOpen, ShardStream
+from ponton_operator.resources import yamlfile
+from ponton_operator.resources.gateway import BridgeGateway, allowed_hosts
+from ponton_operator.selfservice.service import AccountService, Limits
+from ponton_operator.selfservice.xmpp.desk import Desk
+from ponton_operator.selfservice.xmpp.events import DeskEvent
+from ponton_operator.selfservice.xmpp.stream import DeskSettings, serve
+
+
+class BadConfiguration(HostError):
+    """The environment or a file of it is not as it has to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What the front desk is told."""
+
+    gateway: BridgeGateway
+    accounts: Path
+    stream: DeskSettings
+    redis_url: str
+    log_level: str
+
+
+def read_config(environment: Mapping[str, str]) -> Config:
+    """Read environment and files; raises BadConfiguration (or BadResource) with a sentence for the host."""
+
+    def get(name: str) -> str:
+        value = environment.get(name, "")
+        if not value:
+            raise BadConfiguration(f"{name} is not set.")
+        return value
+
+    def number(name: str) -> int:
+        value = get(name)
+        if not (value.isascii() and value.isdigit()):
+            raise BadConfiguration(f"{name} is not a number.")
+        return int(value)
+
+    def content(path: Path) -> str:
+        try:
+            return path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise BadConfiguration(f"The file {path.name} cannot be read: {error.strerror}.") from error
+
+    secrets = Path(get("PONTON_SECRETS"))
+    ca = environment.get("PONTON_XMPP_CA", "")
+    return Config(
+        gateway=yamlfile.load(BridgeGateway, content(Path(get("PONTON_GATEWAY_FILE")))),
+        accounts=Path(get("PONTON_ACCOUNTS")),
+        stream=DeskSettings(
+            domain=get("PONTON_DOMAIN"),
+            owner="",
+            epoch=number("PONTON_EPOCH"),
+            instance=get("PONTON_INSTANCE"),
+            secret=content(secrets / "component-secret").strip(),
+            host=get("PONTON_XMPP_HOST"),
+            port=number("PONTON_XMPP_PORT"),
+            ca=Path(ca) if ca else None,
+        ),
+        redis_url=content(secrets / "redis-url").strip(),
+        log_level=environment.get("PONTON_LOG_LEVEL", "info"),
+    )
+
+
+async def run(config: Config, log: Log) -> int:
+    """Serve until SIGTERM or until a newer front desk takes over."""
+    gateway = config.gateway
+    doors = DoorClient(config.redis_url, gateway.metadata.name)
+    limits = Limits(
+        domain=gateway.spec.domain,
+        hosts=allowed_hosts(gateway),
+        accounts=gateway.spec.accounts.max,
+        open=gateway.spec.selfservice.registration == "Open",
+    )
+    service = AccountService(limits, LocalAccounts(config.accounts, gateway), doors)
+    stream = ShardStream(config.stream, ("", 0), covered=lambda _seq: None, random=random.random)
+
+    def report(event: DeskEvent, error: BaseException | None) -> None:
+        if error is None:
+            log(event)
+        else:
+            log.error(event, error)
+
+    def send(stanza: Element) -> None:
+        try:
+            stream.write(stanza)
+        except NotOpen:  # the server keeps what was not answered for the next stream, so it comes again
+            log(DeskEvent.ANSWER_DROPPED, "warning")
+
+    loop = asyncio.get_running_loop()
+    ending: set[asyncio.Task[None]] = set()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, lambda: ending.add(loop.create_task(stream.close())))
+    log(DeskEvent.STARTED)
+    try:
+        served = await serve(stream, Desk(gateway.spec.domain, service, send, report=report), report)
+    finally:
+        with contextlib.suppress(OSError):
+            await doors.close()
+    log(DeskEvent.ENDED if served else DeskEvent.REPLACED)
+    return EX_OK
+
+
+def main(_argv: Sequence[str] = ()) -> int:
+    """Run the program; gives its exit code."""
+    log = Log(bound={"program": "frontdesk"})
+    try:
+        config = read_config(os.environ)
+    except HostError as problem:
+        print(problem.sentence, file=sys.stderr)  # noqa: T201 - for the host, in words
+        log(DeskEvent.CONFIG_REFUSED, "error")
+        return EX_CONFIG
+    log = Log(config.log_level, bound={"program": "frontdesk", "epoch": config.stream.epoch})
+    log.catch_libraries()
+    try:
+        return asyncio.run(run(config, log))
+    except Exception as error:  # noqa: BLE001 - the last words of a crash; the runtime starts it again
+        log.error(DeskEvent.CRASHED, error)  # noqa: TRY400 - our own log, which takes the error
+        return EX_SOFTWARE
