@@ -35,8 +35,9 @@ return function (host, fencing, box_lib, secrets, delivery, sessions)
 	local function release(record)
 		if not record or record.released then return nil, "item-not-found"; end
 		if record.session then sessions.close(record.session, { condition = "reset", text = "released" }); end
-		delivery.empty(record);
+		local due = delivery.contents(record);
 		if not book:commit("L", record, host.now()) or not book:flush() then return nil, "resource-constraint"; end
+		delivery.refuse_all(due);
 		return status_of(record);
 	end
 

@@ -128,19 +128,19 @@ return function (host, box_lib, patience)
 		end
 	end
 
-	local function expire_queue(record, now, deadline)
+	local function expire_queue(record, now, deadline, due)
 		for position, entry in box_lib.entries(record.box) do
 			local at = entry.at + options[KINDS[entry.kind].patience];
 			if at > now then
 				if at < deadline then deadline = at; end
 			elseif book:commit("X", record, position) then
-				refuse_text(entry.xml, "expired");
+				due[#due + 1] = { entry.xml, "expired" };
 			end
 		end
 		return deadline;
 	end
 
-	local function expire_window(record, now, deadline)
+	local function expire_window(record, now, deadline, due)
 		local box = record.box;
 		for n = box.first, box.next - 1 do
 			local xml = box.xml[n];
@@ -149,23 +149,31 @@ return function (host, box_lib, patience)
 				if at > now then
 					if at < deadline then deadline = at; end
 				elseif book:commit("G", record, n) then
-					refuse_text(xml, "unacknowledged");
+					due[#due + 1] = { xml, "unacknowledged" };
 				end
 			end
 		end
 		return deadline;
 	end
 
+	-- Send stanzas back: { text, reason }. Call it when their removal is on disk, or a crash would do it twice.
+	local function refuse_all(due)
+		for _, one in ipairs(due) do refuse_text(one[1], one[2]); end
+	end
+
 	-- Bounce what has waited too long. Called every second; looks only at records that are due.
 	local function expire(now)
+		local due = {};
 		for record in pairs(waiting) do
 			if now >= (record.deadline or now) then
-				local deadline = expire_queue(record, now, math.huge);
-				if not record.session then deadline = expire_window(record, now, deadline); end
+				local deadline = expire_queue(record, now, math.huge, due);
+				if not record.session then deadline = expire_window(record, now, deadline, due); end
 				record.deadline = deadline < math.huge and deadline or nil;
 				if not record.deadline then waiting[record] = nil; end
 			end
 		end
+		book:flush();
+		refuse_all(due);
 	end
 
 	-- A record without stream, or one that was read from disk: its entries run out from now on.
@@ -173,16 +181,16 @@ return function (host, box_lib, patience)
 		if record.box.waiting > 0 or unacked(record.box) > 0 then remind(record, host.now()); end
 	end
 
-	-- Send everything back that is on its way to a record (its owner was released).
-	local function empty(record)
-		local box = record.box;
+	-- Everything that is on its way to a record, as `refuse_all` takes it (its owner is being released).
+	local function contents(record)
+		local box, due = record.box, {};
 		for n = box.first, box.next - 1 do
-			if box.xml[n] then refuse_text(box.xml[n], "unacknowledged"); end
+			if box.xml[n] then due[#due + 1] = { box.xml[n], "unacknowledged" }; end
 		end
-		for _, entry in box_lib.entries(box) do refuse_text(entry.xml, "released"); end
-		waiting[record] = nil;
+		for _, entry in box_lib.entries(box) do due[#due + 1] = { entry.xml, "released" }; end
+		return due;
 	end
 
-	return { deliver = deliver; pump = pump; advertise = advertise; expire = expire; leave = leave; empty = empty;
-		refuse = refuse; };
+	return { deliver = deliver; pump = pump; advertise = advertise; expire = expire; leave = leave;
+		contents = contents; refuse = refuse; refuse_all = refuse_all; };
 end
