@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from ponton_bridge.features.context import ContactBook, Keeper
 from ponton_bridge.model.address import Address
+from ponton_bridge.model.books import IdBook
 from ponton_bridge.store import people
 from ponton_bridge.store.journal import Journal
 from ponton_bridge.store.part import PRUNE_EVERY
-from ponton_bridge.whatsapp.port import Contact
 from tests.unit.store_kit import pair, store
 
 NUMBER, LID = Address(number="491700001"), Address(lid="77")
@@ -71,7 +72,18 @@ def test_lists_contacts(journal: Journal) -> None:
     journal.learn(Address(lid="88"), "Stranger")
     journal.save_contact(Address(lid="99"), "Bob")
     journal.save_contact(GROUP, "A group")
-    assert [Contact(BOTH, "Ann", "A"), Contact(Address(lid="99"), "Bob", "")] == journal.contacts()
+    assert [(BOTH, "Ann", "A"), (Address(lid="99"), "Bob", "")] == journal.contacts()
+
+
+def test_finds_one_contact(journal: Journal) -> None:
+    """A contact saved under number or LID is found under either; a stranger is none, whatever is known of them."""
+    journal.save_contact(NUMBER, "Ann")
+    journal.learn(BOTH, "Annie")
+    journal.learn(Address(lid="88"), "Stranger")
+    for address in (NUMBER, LID, BOTH):
+        assert (BOTH, "Ann", "Annie") == journal.contact(address)
+    assert journal.contact(Address(lid="88")) is None
+    assert journal.contact(GROUP) is None
 
 
 def test_forgets_a_contact(journal: Journal) -> None:
@@ -97,7 +109,7 @@ def test_two_rows_become_one_person(journal: Journal) -> None:
     journal.save_contact(NUMBER, "Ann")
     journal.learn(LID, "Annie")
     journal.learn(BOTH)
-    assert [Contact(BOTH, "Ann", "Annie")] == journal.contacts()
+    assert [(BOTH, "Ann", "Annie")] == journal.contacts()
 
 
 def test_a_number_with_a_new_owner(journal: Journal) -> None:
@@ -176,7 +188,7 @@ def test_long_names_are_cut(journal: Journal) -> None:
     """A name without end does not fill the disk."""
     journal.save_contact(LID, "n" * 10_000, "p" * 10_000)
     (found,) = journal.contacts()
-    assert people.NAME_MAX == len(found.name) == len(found.push_name)
+    assert (LID, "n" * people.NAME_MAX, "p" * people.NAME_MAX) == found
 
 
 def test_strangers_are_bounded(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,3 +211,12 @@ def test_the_address_book_is_bounded(journal: Journal, monkeypatch: pytest.Monke
         journal.save_contact(Address(lid=str(n)), f"N{n}")
     assert len(journal.contacts()) <= 100 + PRUNE_EVERY
     assert "N1500" == journal.name(Address(lid="1500"))
+
+
+def test_is_the_book_that_features_ask_for(journal: Journal) -> None:
+    """The journal can stand wherever features want a book of ids, of addresses, or a keeper."""
+    stands_for: tuple[ContactBook, IdBook, Keeper] = (journal, journal, journal)
+    for protocol in (ContactBook, IdBook, Keeper):
+        missing = [name for name in vars(protocol) if not name.startswith("_") and not hasattr(journal, name)]
+        assert [] == missing
+    assert 3 == len(stands_for)

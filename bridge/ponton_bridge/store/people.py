@@ -8,8 +8,8 @@ from typing import Final
 
 from ponton_bridge.model.address import Address
 from ponton_bridge.store.part import PRUNE_EVERY, PRUNE_ROWS, Part
-from ponton_bridge.whatsapp.port import Contact
 
+Listed = tuple[Address, str, str]  # address, name in the phone's address book or '', push name or ''
 PEOPLE_MAX: Final = 50_000  # rows that are no contacts (members of groups, mostly), about 10 MiB
 CONTACTS_MAX: Final = 20_000  # rows in the address book; phones hold a few thousand
 NAME_MAX: Final = 200  # characters of a name; WhatsApp's own limit is 25, the phone's address book has none
@@ -18,7 +18,7 @@ _LID: Final = "@lid"
 
 
 class PeoplePart(Part):
-    """Implements `model.books.AddressBook`."""
+    """Implements `features.context.ContactBook`, and the contacts' half of its `Keeper`."""
 
     _full: bool | None = None  # whether the address book is; looked at again with every 256th person
 
@@ -42,9 +42,9 @@ class PeoplePart(Part):
         row = self._row(address)
         return (row[3] or row[4]) if row else ""
 
-    def _row(self, address: Address) -> tuple[int, str | None, str | None, str, str] | None:
-        row: tuple[int, str | None, str | None, str, str] | None = self.db.execute(
-            "SELECT id, number, lid, name, push_name FROM person WHERE lid = ?1 OR number = ?2"
+    def _row(self, address: Address) -> tuple[int, str | None, str | None, str, str, int] | None:
+        row: tuple[int, str | None, str | None, str, str, int] | None = self.db.execute(
+            "SELECT id, number, lid, name, push_name, listed FROM person WHERE lid = ?1 OR number = ?2"
             " ORDER BY lid IS ?1 DESC LIMIT 1",
             (address.lid, address.number),
         ).fetchone()
@@ -147,10 +147,17 @@ class PeoplePart(Part):
             "UPDATE person SET listed = 0, name = '' WHERE lid = ? OR number = ?", (address.lid, address.number)
         )
 
-    def contacts(self) -> list[Contact]:
+    def contacts(self) -> list[Listed]:
         """Give the address book, in the order in which people were met."""
         rows = self.db.execute("SELECT number, lid, name, push_name FROM person WHERE listed = 1 ORDER BY id")
-        return [Contact(Address(number=number, lid=lid), name, push) for number, lid, name, push in rows]
+        return [(Address(number=number, lid=lid), name, push_name) for number, lid, name, push_name in rows]
+
+    def contact(self, address: Address) -> Listed | None:
+        """Give one of them, None for a stranger."""
+        row = self._row(address)
+        if row is None or not row[5]:
+            return None
+        return Address(number=row[1], lid=row[2]), row[3], row[4]
 
     def prune_people(self) -> int:
         """Forget those met longest ago, beyond the bound, who are no contacts; gives how many."""
