@@ -68,6 +68,7 @@ class Linking:
 
     def receive(self, stanza: Node) -> None:
         """Take a stanza of the unlinked device; only linking and pings mean anything yet."""
+        self._world.record("heard_unlinked", None, stanza)
         if stanza.tag != "iq":
             return
         kind = stanza.get("type")
@@ -141,6 +142,7 @@ class Linking:
         try:
             container = account.phone.finish_code(self, bundle, identity)
         except PairingRefused:
+            self._world.record("code_refused", account.lid)
             self._refuse(iq, 400, "bad-request")
             return
         self._accept(iq)

@@ -70,14 +70,16 @@ class Probe:
         return lambda _client, message: self.say(client=name, event=event, data=message)
 
     def call(self, line: dict[str, Any]) -> None:
-        """Serve one request: `start`, or any method of a client (a dotted one of its parts)."""
+        """Serve one request: `start`, or any method or property of a client (dotted: of its parts)."""
         try:
             arguments = [_argument(value) for value in line.get("args", [])]
             options = {name: _argument(value) for name, value in line.get("kwargs", {}).items()}
             target: Any = self if line["call"] == "start" else self.clients[line["client"]]
             for part in line["call"].split("."):
                 target = getattr(target, part)
-            result = target(*([line["client"]] if target == self.start else []), *arguments, **options)
+            if target == self.start:
+                arguments.insert(0, line["client"])
+            result = target(*arguments, **options) if callable(target) else target
         except Exception as error:  # noqa: BLE001 - the parent decides what an error means
             self.say(id=line["id"], error=f"{type(error).__name__}: {error}")
         else:

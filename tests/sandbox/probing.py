@@ -85,7 +85,7 @@ class Probe:
 
     async def start(self, client: str, **kwargs: object) -> None:
         """Make and connect a client, by default on a store of its own; options as `probe.Probe.start` has them."""
-        await self.call(client, "start", **kwargs)
+        await self.call(client, "start", patience=PATIENCE, **kwargs)
 
     async def event(
         self,

@@ -3,11 +3,13 @@
 Called by `queries`; the pictures themselves are fetched over the web, from the handler that `server` registers.
 """
 
+import json
 from hashlib import sha256
 
+from tests.sandbox.delivery import Delivery
 from tests.sandbox.node import JID, LID, Node, QueryError, node
 from tests.sandbox.web import Request, Response
-from tests.sandbox.world import Account, Picture, Sender, World
+from tests.sandbox.world import Account, Picture, Sender
 
 PICTURE_HOST = "pps.whatsapp.net"
 PRIVACY = {  # what a fresh account has
@@ -27,8 +29,8 @@ PRIVACY = {  # what a fresh account has
 class Profiles:
     """Reads and writes profiles for linked devices."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, delivery: Delivery) -> None:
+        self.delivery, self.world = delivery, delivery.world
 
     def privacy(self, sender: Sender, iq: Node) -> list[Node]:
         """Tell the settings, change one of them, or take the tokens that follow a first message."""
@@ -46,7 +48,8 @@ class Profiles:
         """Tell where a picture is, or set the asker's own."""
         asked = iq.child("picture")
         if iq.get("type") == "set":
-            return [node("picture", id=self.set_picture(sender.account, asked.data if asked else b""))]
+            fresh = self.set_picture(sender.account, asked.data if asked else b"", by=sender.number)
+            return [node("picture", id=fresh)]
         target = iq.jid("target") if "target" in iq.attrs else sender.account.pn
         account = self.world.account(target)
         if account is None or account.picture is None:
@@ -58,11 +61,28 @@ class Profiles:
         url = f"https://{PICTURE_HOST}{path}"
         return [node("picture", id=account.picture.id, type=kind, url=url, direct_path=path)]
 
-    def set_picture(self, account: Account, jpeg: bytes) -> str | None:
-        """Give an account another picture (without bytes: none); its new id."""
-        fresh = str(int.from_bytes(self.world.entropy(4)) + 1)
-        account.picture = Picture(fresh, jpeg) if jpeg else None
-        return fresh if jpeg else None
+    def set_picture(self, account: Account, jpeg: bytes, by: int = 0) -> str | None:
+        """Give an account another picture (without bytes: none); its new id.
+
+        Whoever asked for its devices, and its own devices except the one that did it, are told.
+        """
+        fresh = str(int.from_bytes(self.world.entropy(4)) + 1) if jpeg else None
+        account.picture = Picture(fresh, jpeg) if fresh else None
+        change = node("set" if fresh else "delete", jid=account.lid, id=fresh, author=account.lid)
+        own = {account.lid.of_device(number) for number in account.devices if number != by}
+        for watcher in sorted(own | account.device_watchers - {account.lid.of_device(by)}):
+            self.delivery.to_device(watcher, self.delivery.notification("picture", account.lid, change))
+        return fresh
+
+    def mex(self, sender: Sender, iq: Node) -> list[Node]:
+        """GraphQL queries: a change of the asker's about text is made, everything else has an empty answer."""
+        try:
+            asked = json.loads(iq.need("query").data)["variables"]["input"]
+        except (ValueError, KeyError, TypeError):
+            asked = {}
+        if isinstance(asked, dict) and isinstance(asked.get("text"), str):
+            sender.account.about = asked["text"]
+        return [node("result", b'{"data":{}}')]
 
     def status(self, sender: Sender, iq: Node) -> list[Node]:
         """Set the about text, or tell who may see status posts."""

@@ -31,7 +31,8 @@ class Queries:
 
     def __init__(self, router: Router) -> None:
         self.router, self.world = router, router.world
-        keys, directory, profiles = KeyServer(router), Directory(router.world), Profiles(router.world)
+        self.profiles = profiles = Profiles(router.delivery)
+        keys, directory = KeyServer(router), Directory(router.world)
         self.handlers: dict[str, Handler] = dict.fromkeys(EMPTY, lambda _sender, _iq: []) | {
             "encrypt": keys.query,
             "usync": directory.usync,
@@ -42,7 +43,7 @@ class Queries:
             "status": profiles.status,
             "blocklist": profiles.blocklist,
             "w:m": lambda _sender, _iq: [self._media_host()],
-            "w:mex": lambda _sender, _iq: [node("result", b'{"data":{}}')],
+            "w:mex": profiles.mex,
             "bot": lambda _sender, _iq: [node("bot", v=2)],
             "md": self._logout,
         }

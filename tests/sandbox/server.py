@@ -21,7 +21,7 @@ from tests.sandbox.launch import Config
 from tests.sandbox.linking import Linking
 from tests.sandbox.node import node
 from tests.sandbox.online import login
-from tests.sandbox.profiles import PICTURE_HOST, Profiles
+from tests.sandbox.profiles import PICTURE_HOST
 from tests.sandbox.proxy import Proxy
 from tests.sandbox.queries import Queries
 from tests.sandbox.router import Router
@@ -46,7 +46,7 @@ class Sandbox:
         self._authority = Authority.make(self.folder, dt.datetime.now(dt.UTC))
         self.root = KeyPair.of(self.world.entropy(KEY_SIZE))
         self.proxy = Proxy(self._authority.context(), self._chat, self.faults.connect)
-        self.proxy.handlers[PICTURE_HOST] = Profiles(self.world).serve_picture
+        self.proxy.handlers[PICTURE_HOST] = self.queries.profiles.serve_picture
         self._wire: Wire | None = None
 
     @property
