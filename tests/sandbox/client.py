@@ -11,7 +11,7 @@ Speaks the HTTP API of `control`. Whoever is meant by `to` may be given as a han
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -61,6 +61,10 @@ class AccountHandle:
         """Remove one companion, or all; gives their numbers."""
         wanted = {} if device is None else {"device": device}
         return list((await self._call("DELETE", "devices", wanted))["removed"])
+
+    async def synced(self, device: int) -> None:
+        """Wait until a companion has fetched the app state, so that names and the push name are in its store."""
+        await self.sandbox.wait_for(_last_fetch, who=f"{self.lid}:{device}", events="accepted")
 
     async def send_text(self, to: "Who", text: str, id: str | None = None) -> str:  # noqa: A002 - the field's name
         """Send a text; gives the message id."""
@@ -173,6 +177,18 @@ class AccountHandle:
 
 Who = AccountHandle | str
 
+LAST_COLLECTION = "regular_low"  # whatsmeow fetches the five collections one after the other, this one last
+
+
+def _last_fetch(entry: Json) -> bool:
+    stanza = entry["stanza"] or {}
+    children = stanza.get("content", ()) if stanza.get("attrs", {}).get("xmlns") == "w:sync:app:state" else ()
+    return any(
+        collection["attrs"].get("name") == LAST_COLLECTION
+        for sync in children
+        for collection in sync.get("content", ())
+    )
+
 
 def named(who: Who) -> str:
     """How the API knows somebody."""
@@ -261,6 +277,27 @@ class SandboxClient:
         fields: Json = {"since": since, "events": events, "limit": limit}
         fields |= {"who": named(who)} if who is not None else {}
         return list((await self.call("GET", "/trace", fields))["entries"])
+
+    async def wait_for(
+        self,
+        accept: Callable[[Json], object],
+        *,
+        who: "Who | None" = None,
+        events: str = "",
+        since: int = 0,
+        patience: float = PATIENCE,
+    ) -> Json:
+        """The first entry of the trace that is accepted, as soon as it is there; raises AssertionError without one."""
+        fields: Json = {"events": events} | ({"who": named(who)} if who is not None else {})
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + patience
+        while (left := deadline - loop.time()) > 0:
+            answer = await self.call("GET", "/trace", fields | {"since": since, "wait": min(left, POLL)})
+            since = answer["last"]
+            for entry in answer["entries"]:
+                if accept(entry):
+                    return dict(entry)
+        raise AssertionError(f"nothing of {events or 'anything'} was accepted within {patience} s")
 
     async def call(self, method: str, path: str, fields: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
         """Any request of the API; raises SandboxError with the sandbox's sentence."""

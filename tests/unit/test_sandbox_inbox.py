@@ -59,4 +59,4 @@ async def test_waits_no_longer_than_told_and_leaves_nothing_behind() -> None:
     await asyncio.sleep(0)
     reader.cancel()
     await asyncio.gather(reader, return_exceptions=True)
-    assert inbox._waiting == []
+    assert inbox._bell.waiting == []

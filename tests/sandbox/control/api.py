@@ -51,7 +51,7 @@ ROUTES = [
     Route("POST", "/faults", weather.fault, "name scope count value match"),
     Route("DELETE", "/faults", weather.clear),
     Route("POST", "/stanzas", weather.stanza, "to stanza"),
-    Route("GET", "/trace", weather.trace, "since who events limit"),
+    Route("GET", "/trace", weather.trace, "since who events limit wait"),
     Route("GET", "/stats", weather.stats),
 ]
 

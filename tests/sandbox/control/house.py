@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from tests.sandbox.control.people import People
+from tests.sandbox.phones.bell import Bell
 from tests.sandbox.router import Router
 from tests.sandbox.world import Trace
 
@@ -14,9 +15,11 @@ class House:
     router: Router
     people: People
     recorded: int = field(default=0, init=False)
+    bell: Bell = field(default_factory=Bell, init=False)
 
     def __post_init__(self) -> None:
         self.router.world.listeners.append(self._count)
 
     def _count(self, _entry: Trace) -> None:
         self.recorded += 1
+        self.bell.ring()

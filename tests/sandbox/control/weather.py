@@ -8,7 +8,7 @@ from itertools import islice
 from tests.sandbox.control import stanzas
 from tests.sandbox.control.fields import Fields
 from tests.sandbox.control.house import House
-from tests.sandbox.control.owner import described, read_habits
+from tests.sandbox.control.owner import MAX_WAIT, described, read_habits
 from tests.sandbox.faults import KINDS, Fault, Point
 from tests.sandbox.node import JID
 from tests.sandbox.phones.inbox import Json
@@ -63,20 +63,24 @@ async def stanza(house: House, fields: Fields) -> None:
 
 
 async def trace(house: House, fields: Fields) -> Json:
-    """What happened after number `since`: of one account or device, of some events, at most `limit` entries."""
-    entries, last = house.router.world.trace, house.recorded
+    """What happened after number `since`: to one account or device, of some events, at most `limit` entries.
+
+    Waits up to `wait` seconds until there is something after `since`.
+    """
     since, who = fields.count("since", 0), _scope(house, fields, "who")
     events = set(filter(None, fields.text("events", "").split(",")))
-    numbered = enumerate(entries, last - len(entries) + 1)
+    if house.recorded <= since and (wait := fields.number("wait", 0)):
+        await house.bell.wait(min(wait, MAX_WAIT))
+    entries, last = house.router.world.trace, house.recorded
     wanted = (
         (n, entry)
-        for n, entry in numbered
+        for n, entry in enumerate(entries, last - len(entries) + 1)
         if n > since
         and (not events or entry.event in events)
         and (who is None or (entry.who is not None and who in {entry.who, entry.who.bare}))
     )
     found = [stanzas.traced(*each) for each in islice(wanted, fields.count("limit", TRACE_LENGTH, least=1))]
-    return {"entries": found, "last": last}
+    return {"entries": found, "last": found[-1]["n"] if len(found) == fields.count("limit", 0) else last}
 
 
 async def stats(house: House, _fields: Fields) -> Json:

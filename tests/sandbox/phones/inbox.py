@@ -4,12 +4,12 @@
 the numbers.
 """
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
+
+from tests.sandbox.phones.bell import Bell
 
 Json = dict[str, object]
 
@@ -38,16 +38,13 @@ class Inbox:
 
     records: deque[Record] = field(default_factory=lambda: deque(maxlen=LIMIT))
     last: int = 0
-    _waiting: list[asyncio.Future[None]] = field(default_factory=list)
+    _bell: Bell = field(default_factory=Bell)
 
     def add(self, at: float, kind: str, detail: Callable[[], Json] | None = None, **fields: object) -> None:
         """Append a record and wake whoever waits."""
         self.last += 1
         self.records.append(Record(self.last, at, kind, fields, detail))
-        waiting, self._waiting = self._waiting, []
-        for future in waiting:
-            if not future.done():
-                future.set_result(None)
+        self._bell.ring()
 
     def since(self, n: int, limit: int = LIMIT) -> list[Record]:
         """The records after number `n`, oldest first."""
@@ -56,14 +53,7 @@ class Inbox:
     async def wait(self, n: int, seconds: float, limit: int = LIMIT) -> list[Record]:
         """The records after number `n`; waits up to `seconds` for the first one."""
         if self.last <= n and seconds > 0:
-            future = asyncio.get_running_loop().create_future()
-            self._waiting.append(future)
-            try:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(future, seconds)
-            finally:  # also when the reader went away
-                if future in self._waiting:
-                    self._waiting.remove(future)
+            await self._bell.wait(seconds)
         return self.since(n, limit)
 
     def _after(self, n: int) -> Iterator[Record]:
