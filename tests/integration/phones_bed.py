@@ -65,6 +65,11 @@ class Phones:
         """The texts that the client has shown, in order, without messages that have none."""
         return [text for text in map(text_of, self.seen("Message")) if text]
 
+    async def shown(self, count: int) -> list[str]:
+        """The texts that the client has shown, once there are so many (a key share is a message without text)."""
+        await self.event("Message", lambda _data: len(self.texts()) >= count)
+        return self.texts()
+
     async def until(self, name: str, count: int) -> None:
         """Wait until the client has raised so many events of a name."""
         await self.event(name, lambda _data: len(self.seen(name)) >= count)

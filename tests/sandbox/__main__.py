@@ -17,9 +17,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from tests.sandbox.client import SandboxClient, SandboxError
+from tests.sandbox.launch import CONFIG_VARIABLE
 
 DEFAULT_CONFIG = Path(".demo/sandbox/sandbox.json")  # where the demo's sandbox leaves its file
-CONFIG_VARIABLE = "SANDBOX_CONFIG"  # names another one; the launcher sets it too
 
 Command = Callable[[SandboxClient, argparse.Namespace], Awaitable[object]]
 

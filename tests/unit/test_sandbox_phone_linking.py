@@ -148,6 +148,8 @@ async def test_a_wrong_code_links_nothing(box: Box) -> None:
     assert ("error", "400") == outcome(desk.finish())
     assert ("error", "400") == outcome(desk_again(desk))
     assert [] == records(phone, "companion_linked")
+    reasons = [r["reason"] for r in records(phone, "companion_refused")]
+    assert ["the code is wrong", "no code was typed for this attempt"] == reasons
 
 
 def desk_again(desk: Stranger) -> Node:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from tests.sandbox.contract import Account, Bundle, Network, PendingCode
+from tests.sandbox.contract import Account, Bundle, Network, PairingRefused, PendingCode
 from tests.sandbox.node import JID, Node, StanzaError, node
 from tests.sandbox.phones import appstate, content
 from tests.sandbox.phones.appstate import AppStateError, Mutation
@@ -82,7 +82,11 @@ class Phone:
 
     def finish_code(self, pending: PendingCode, wrapped_bundle: bytes, companion_identity: bytes) -> bytes:
         """Check the companion's half of the code exchange; raises PairingRefused."""
-        return self.linking.finish_code(pending, wrapped_bundle, companion_identity)
+        try:
+            return self.linking.finish_code(pending, wrapped_bundle, companion_identity)
+        except PairingRefused as error:
+            self.companion_refused(str(error))
+            raise
 
     def app_state_changed(self, collection: str, version: int, patch: bytes) -> None:
         """Take over what a companion changed. At once: the next own change builds on it."""
