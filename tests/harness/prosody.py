@@ -105,7 +105,7 @@ class Prosody:
             raise self._error("prosody is not running")
         return self.process.pid
 
-    async def start(self) -> None:
+    async def start(self, *, deadline: float = _START_DEADLINE) -> None:
         """Start the server and wait until each port answers and the gateway component is loaded."""
         if self.process is not None:
             raise self._error("prosody runs already")
@@ -126,11 +126,11 @@ class Prosody:
                 stderr=output,
             )
         try:
-            async with asyncio.timeout(_START_DEADLINE):
+            async with asyncio.timeout(deadline):
                 await self._ready(self.process)
         except TimeoutError:
             await self.kill()
-            raise self._error(f"prosody was not ready after {_START_DEADLINE} s") from None
+            raise self._error(f"prosody was not ready after {deadline} s") from None
         except BaseException:
             await self.kill()
             raise

@@ -79,17 +79,21 @@ class ShardStream:
         """
         stream = cls()
         await stream.connect(server, port=port, tls=tls)
-        await stream.handshake(
-            server,
-            owner=owner,
-            epoch=epoch,
-            instance=instance,
-            acks=acks,
-            cursor=cursor,
-            secret=secret,
-            domain=domain,
-            header=header,
-        )
+        try:
+            await stream.handshake(
+                server,
+                owner=owner,
+                epoch=epoch,
+                instance=instance,
+                acks=acks,
+                cursor=cursor,
+                secret=secret,
+                domain=domain,
+                header=header,
+            )
+        except BaseException:
+            await stream.abort()
+            raise
         return stream
 
     async def connect(self, server: Prosody, *, port: int | None = None, tls: ssl.SSLContext | None = None) -> None:

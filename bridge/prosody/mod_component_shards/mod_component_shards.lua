@@ -5,6 +5,7 @@
 -- This file only puts the parts together: the global half listens, add_host makes the parts of one component.
 module:set_global();
 
+local async = require "util.async";
 local datamanager = require "util.datamanager";
 local jid = require "util.jid";
 local new_id = require "util.id".long;
@@ -24,6 +25,7 @@ local settings = module:require "settings";
 local new_book = module:require "book" (box, journal, patience.classify_text).new;
 
 local core_post_stanza = prosody.core_post_stanza;
+local LAST_WORDS = 0.1; -- seconds
 local TICK = 1; -- seconds between two looks at what waits
 local SNAPSHOT_STEP = 8 * 1024 * 1024; -- bytes of snapshots written in one tick
 local SEGMENT_SIZE = 16 * 1024 * 1024; -- bytes, beyond twice the live data: then a new segment begins
@@ -148,7 +150,13 @@ function module.add_host(module)
 end
 
 module:hook("server-stopping", function ()
-	streams.close_all{ condition = "system-shutdown" };
+	local closed = streams.close_all{ condition = "system-shutdown" };
+	if closed > 0 and async.ready() then
+		-- The server drops what is still to be written when it ends: give the streams' last words a moment.
+		local wait, done = async.waiter();
+		module:add_timer(LAST_WORDS, function () done(); end);
+		wait();
+	end
 end, 1);
 
 function module.unload()

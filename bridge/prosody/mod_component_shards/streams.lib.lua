@@ -207,13 +207,14 @@ return function (wire, secrets, bucket)
 		sessions[conn] = nil;
 	end
 
-	-- Close every stream, or those of one domain.
+	-- Close every stream, or those of one domain; returns how many.
 	local function close_all(reason, domain)
 		local open = {};
 		for _, session in pairs(sessions) do
 			if not domain or session.host == domain then open[#open + 1] = session; end
 		end
 		for _, session in ipairs(open) do session:close(reason); end
+		return #open;
 	end
 
 	return { listener = listener; close_all = close_all; };
