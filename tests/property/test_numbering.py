@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from ponton_bridge.core.backoff import CEILING, delay
 from ponton_bridge.core.numbering import Inbound, Outbound, ProtocolBreach, Ticket
 
 
@@ -201,15 +200,3 @@ def test_a_restarted_process_goes_on_from_its_journal() -> None:
 def test_a_process_without_a_journal_sends_no_cursor() -> None:
     """Claims nothing about a generation that it has never seen."""
     assert None is Inbound().cursor
-
-
-@given(st.integers(0, 1000), st.floats(0, 1, exclude_max=True))
-def test_waits_are_bounded_and_never_negative(attempt: int, roll: float) -> None:
-    """Waits between nothing and the ceiling, however long the server is away."""
-    assert 0 <= delay(attempt, roll) < CEILING
-
-
-@given(st.integers(0, 20))
-def test_waits_grow(attempt: int) -> None:
-    """Never waits less after more failures, for the same roll."""
-    assert delay(attempt, 0.9) <= delay(attempt + 1, 0.9)

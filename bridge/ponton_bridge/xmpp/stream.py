@@ -27,6 +27,8 @@ ACK_DELAY: Final = 0.05  # seconds in which acks are gathered
 QUIET: Final = 60.0  # seconds without a byte from the server before it is asked whether it lives
 SILENT: Final = 30.0  # seconds that it then has to say something
 STEADY: Final = 30.0  # seconds a stream must have been open for the next wait to be a short one again
+FIRST: Final = 0.25  # seconds before the first new try; a clean restart of Prosody takes about 0.1 s
+LONGEST: Final = 30.0  # seconds between tries; longer than that and a person notices that the bridge sleeps
 END: Final = 1.0  # seconds for the server to close its side
 MAX_STANZA: Final = 250_000  # bytes; the server closes the stream at 262,144
 MAX_INBOX: Final = 10_000  # stanzas; the server's window (256 by default) is the real bound
@@ -153,8 +155,8 @@ class ShardStream:
                 self.inbox.put_nowait(closed)
                 return StreamError(closed.condition, closed.text)
             failures = 0 if closed.opened and loop.time() - begun >= STEADY else failures
-            wait = delay(failures, self._random())
             failures += 1
+            wait = delay(failures, self._random, FIRST, LONGEST)
             self.inbox.put_nowait(Closed(closed.condition, closed.text, closed.opened, wait))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._ending.wait(), wait)
