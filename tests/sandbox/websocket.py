@@ -60,17 +60,16 @@ class Decoder:
                 raise WebSocketError("a fragment out of order")
             if len(self._fragments) + len(payload) > MAX_MESSAGE:
                 raise WebSocketError("a message is too long")
-            if first & FIN and not self._fragments:
-                self._opcode = None
+            if first & FIN and self._opcode is None:
                 yield opcode, payload
                 continue
-            self._opcode = opcode or self._opcode
+            kind = self._opcode = opcode if self._opcode is None else self._opcode
             self._fragments += payload
             if first & FIN:
-                whole, kind = bytes(self._fragments), self._opcode
+                whole = bytes(self._fragments)
                 self._fragments.clear()
                 self._opcode = None
-                yield kind or BINARY, whole
+                yield kind, whole
 
     def _frame(self) -> tuple[int, bytes] | None:
         """Cut one whole frame off the buffer: its first byte and its unmasked payload."""
