@@ -54,7 +54,7 @@ def test_refill_follows_what_is_left() -> None:
     keys.add(map(prekey, range(3)))
     keys.take()
     keys.add(map(prekey, range(10, 12)))
-    assert [1, 2, 10, 11] == [key.id for key in iter(keys.take, None) if key]
+    assert [prekey(number) for number in (1, 2, 10, 11)] == list(iter(keys.take, None))
 
 
 def test_uploads_are_bounded() -> None:

@@ -11,7 +11,7 @@ from tests.sandbox.world import Account, Device, Sender, Trace, World
 @pytest.fixture
 def world() -> World:
     """A world with a fixed clock."""
-    return World(now=lambda: 1_700_000_000.5, entropy=lambda size: bytes(size))
+    return World(now=lambda: 1_700_000_000.5, entropy=bytes)
 
 
 def linked(account: Account, number: int = 1) -> Device:
@@ -104,12 +104,10 @@ def test_sender_names_itself(world: World) -> None:
 def test_online_while_anybody_is(world: World) -> None:
     """A user is online while the phone or any linked device is."""
     account = world.add_account("33612", "123")
-    device = linked(account)
-    assert not account.online
-    device.available = True
-    assert account.online
-    device.available, account.available = False, True
-    assert account.online
+    device, seen = linked(account), []
+    for device.available, account.available in ((False, False), (True, False), (False, True), (True, True)):
+        seen.append(account.online)
+    assert [False, True, True, True] == seen
 
 
 def test_records_are_counted_at_every_level(world: World) -> None:
