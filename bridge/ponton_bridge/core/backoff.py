@@ -1,16 +1,19 @@
-"""How long to wait before trying a connection again: exponential with full jitter, the roll given by the caller.
+"""How long to wait before the next try; used by the machines here and by the Redis client."""
 
-Full jitter keeps 10,000 shards from coming back in the same second after their server was restarted.
-"""
+from collections.abc import Callable
+from typing import Final
 
-FIRST = 0.25  # seconds; a clean restart of Prosody takes about 0.1 s
-CEILING = 30.0  # seconds; longer than that and a person notices that the bridge sleeps
+FIRST: Final = 2.0  # seconds
+LONGEST: Final = 300.0  # seconds; the kubelet's longest wait between two starts of a container
 
 
-def delay(attempt: int, roll: float, *, first: float = FIRST, ceiling: float = CEILING) -> float:
-    """Give the seconds to wait before attempt number `attempt` (0 = the first repeat); `roll` is in [0, 1).
+def delay(tries: int, random: Callable[[], float], first: float = FIRST, longest: float = LONGEST) -> float:
+    """Give the seconds to wait after `tries` (1 or more) tries that failed: doubled each time, half of it by chance.
 
-    >>> delay(0, 0.5), delay(3, 0.5), delay(99, 0.5)
-    (0.125, 1.0, 15.0)
+    `random` gives 0.0 up to 1.0. Chance keeps many shards that lost the same peer from coming back in one moment.
+
+    >>> [delay(tries, lambda: 1.0) for tries in (1, 2, 3, 99)]
+    [2.0, 4.0, 8.0, 300.0]
     """
-    return roll * min(ceiling, first * 2.0 ** min(attempt, 30))
+    whole = min(longest, first * 2.0 ** min(tries - 1, 30))
+    return whole * (0.5 + random() / 2)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ponton_bridge.coordination.contract import LiveCode
 from ponton_bridge.model.states import Reason
+from ponton_bridge.whatsapp.port import CodeKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,9 @@ class ShowCode:
 
 @dataclass(frozen=True, slots=True)
 class ExpireCode:
-    """What was shown cannot be used any more: say so where it was shown; `linked` = because it was used."""
+    """What was shown of this kind cannot be used any more: say so where it was shown; `linked` = it has worked."""
 
+    kind: CodeKind
     linked: bool
 
 

@@ -42,10 +42,12 @@ class Reason(StrEnum):
     WAITING_FOR_SCAN = "WaitingForScan"
     WAITING_FOR_OWNER = "WaitingForOwner"
     CODES_USED_UP = "CodesUsedUp"
+    PAIRING_FAILED = "PairingFailed"
     CONNECTING = "Connecting"
     CONNECTED = "Connected"
     CONNECTION_LOST = "ConnectionLost"
     CONNECTION_REFUSED = "ConnectionRefused"
+    UNREACHABLE = "Unreachable"
     KEEPALIVE_LOST = "KeepAliveLost"
     EVENTS_STALLED = "EventsStalled"
     LOGGED_OUT = "LoggedOut"
@@ -98,6 +100,12 @@ TABLE: dict[Reason, Row] = {
         Next.NEW_CODE,
         "xa",
     ),
+    Reason.PAIRING_FAILED: Row(
+        Phase.PARKED,
+        "Your phone and WhatsApp did not agree to link, so this attempt has ended. Write 'code' to try again.",
+        Next.NEW_CODE,
+        "xa",
+    ),
     Reason.CONNECTING: Row(Phase.CONNECTING, "Connecting to WhatsApp.", Next.WAIT, "away", tell=False),
     Reason.CONNECTED: Row(Phase.RUNNING, "Linked with WhatsApp.", Next.NOTHING, "", tell=False),
     Reason.CONNECTION_LOST: Row(
@@ -111,6 +119,13 @@ TABLE: dict[Reason, Row] = {
         Phase.DEGRADED,
         "WhatsApp cannot be reached at the moment. The bridge keeps trying; your messages wait.",
         Next.WAIT,
+        "away",
+    ),
+    Reason.UNREACHABLE: Row(
+        Phase.FAILED,
+        "WhatsApp could not be reached for a long time. The bridge tries now and then, your messages wait; "
+        "your host can look at the network.",
+        Next.HOST,
         "away",
     ),
     Reason.KEEPALIVE_LOST: Row(

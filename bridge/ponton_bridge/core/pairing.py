@@ -1,0 +1,319 @@
+"""One attempt to link a phone: when codes may be shown, which one is live, and how the attempt ends.
+
+Fed by the link machine while the account has no link (`core.link`), which hands the effects on to the shard.
+Codes are only asked of WhatsApp while somebody can see them: a resource of the owner is available, or a page is being
+watched. An attempt shows at most `total` QR codes, counted over all absences, and then ends in one clear state;
+only the owner's 'new code' begins the next. WhatsApp's own times: the first code lives 60 s, the others 20 s, six in
+all (facts: neonize, trap 10; hosting-anchors, section 3).
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Final
+
+from ponton_bridge.coordination.contract import LiveCode
+from ponton_bridge.core import events as on
+from ponton_bridge.core.backoff import delay
+from ponton_bridge.core.effects import (
+    AnswerPasskey,
+    AskPhoneCode,
+    ClearCode,
+    Effect,
+    ExpireCode,
+    PublishCode,
+    RestartDriver,
+    ShowCode,
+    StartDriver,
+    StopDriver,
+)
+from ponton_bridge.model.states import Reason
+from ponton_bridge.whatsapp import port
+
+TOTAL: Final = 6  # QR codes of an attempt; what WhatsApp gives on one connection
+FIRST_CODE: Final = 30.0  # seconds to wait for the first code; it takes 0.5 s when WhatsApp answers
+FIRST_LIFE: Final = 60.0  # seconds, when the driver does not say
+LIFE: Final = 20.0
+SUCCESSOR: Final = 3.0  # seconds after a code's end in which the next one may still take its place
+WINDOW: Final = 165.0  # seconds from the first code; the driver's silent end comes at 160
+WATCH: Final = 180.0  # seconds that a page counts as watched after it asked for a code
+WORTH_SHOWING: Final = 5.0  # seconds that a code must still live to be sent to a newcomer
+PASSKEY_LIFE: Final = 600.0  # seconds; WhatsApp's own limit
+TRIES: Final = 20  # times that WhatsApp may not be reachable before the attempt fails
+RESOURCES: Final = 50  # clients of one owner that are kept in mind
+
+
+class Step(StrEnum):
+    """Where the attempt stands."""
+
+    IDLE = "idle"  # not begun
+    ABSENT = "absent"  # nobody can see a code; WhatsApp is not asked
+    OPENING = "opening"  # the driver connects; no code yet
+    RESTING = "resting"  # WhatsApp could not be reached; tried again
+    SHOWING = "showing"  # codes come and go
+    PASSKEY = "passkey"  # WhatsApp wants a passkey's answer
+    LINKED = "linked"
+    ENDED = "ended"  # until 'new code'
+
+
+# What is listened to at each step, and the method that handles it. Everything else is ignored there.
+TABLE: Final[dict[Step, dict[type[on.Event], str]]] = {
+    Step.IDLE: {on.XmppOpened: "begin", on.NewCode: "begin", on.PhoneAsked: "begin"},
+    Step.ABSENT: {on.Present: "begin", on.NewCode: "begin", on.PhoneAsked: "begin"},
+    Step.OPENING: {
+        port.Code: "code",
+        port.Paired: "paired",
+        port.PairingFailed: "failed",
+        port.Link: "link",
+        on.Tick: "unreachable",
+    },
+    Step.RESTING: {on.Tick: "reopen", on.NewCode: "reopen", on.PhoneAsked: "reopen"},
+    Step.SHOWING: {
+        port.Code: "code",
+        port.Paired: "paired",
+        port.PairingFailed: "failed",
+        port.Link: "link",
+        on.NewCode: "show_again",
+        on.PhoneAsked: "want_letters",
+        on.PhoneCode: "got_letters",
+        on.PhoneRefused: "no_letters",
+        on.Present: "show_newcomer",
+        on.Tick: "expired",
+    },
+    Step.PASSKEY: {
+        port.Paired: "paired",
+        port.PairingFailed: "failed",
+        port.Link: "link",
+        on.PasskeyGiven: "answer",
+        on.NewCode: "show_again",
+        on.Present: "show_newcomer",
+        on.Tick: "used_up",
+    },
+    Step.LINKED: {},
+    Step.ENDED: {on.NewCode: "anew", on.PhoneAsked: "anew"},
+}
+_DRIVEN: Final = frozenset({Step.OPENING, Step.SHOWING, Step.PASSKEY})  # the driver runs for the attempt
+_UNREACHABLE: Final = frozenset({Reason.CONNECTION_REFUSED, Reason.FAILED})
+_FATAL: Final = frozenset({Reason.OUTDATED, Reason.BANNED, Reason.LOGGED_OUT, Reason.PASSKEY_NEEDED})
+
+
+class Pairing:
+    """The machine; `ended` = how this account's last attempt ended, so that a restart does not begin another.
+
+    `reason` says how it stands, `code` is the QR or passkey request that is live now, `due` when to send `Tick`.
+    """
+
+    def __init__(
+        self, *, total: int = TOTAL, random: Callable[[], float] = lambda: 1.0, ended: Reason | None = None
+    ) -> None:
+        self.step = Step.ENDED if ended else Step.IDLE
+        self.reason = ended or Reason.STARTING
+        self.code: LiveCode | None = None
+        self.due: float | None = None
+        self._total = total
+        self._random = random
+        self._resources: dict[str, None] = {}  # ordered; values mean nothing
+        self._watched_until = 0.0
+        self._window_end = 0.0
+        self._count = 0  # QR codes shown in this attempt
+        self._tries = 0
+        self._number = ""  # wants the 8 letters once there is a connection
+        self._letters: LiveCode | None = None
+        self._letters_due = False  # asked for or given: the connection must last
+        self._shown: dict[port.CodeKind, None] = {}  # what is on the owner's screen, in order
+
+    def receive(self, event: on.Event, now: float) -> list[Effect]:
+        """Take an event; `now` in seconds since 1970."""
+        match event:
+            case on.Present(resource):
+                if len(self._resources) < RESOURCES:
+                    self._resources[resource] = None
+            case on.Absent(resource):
+                self._resources.pop(resource, None)
+            case on.XmppClosed():
+                self._resources.clear()
+            case on.NewCode(watching=True):
+                self._watched_until = now + WATCH
+            case on.PhoneAsked(number):
+                self._number = number
+            case _:
+                pass
+        name = TABLE[self.step].get(type(event))
+        if name is None or (isinstance(event, on.Tick) and (self.due is None or now < self.due)):
+            return []
+        handler: Callable[[on.Event, float], list[Effect]] = getattr(self, f"_{name}")
+        return handler(event, now)
+
+    def park(self, reason: Reason) -> list[Effect]:
+        """End an attempt (or a link that was) from outside."""
+        return self._end(reason)
+
+    def _visible(self, now: float) -> bool:
+        return bool(self._resources) or now < self._watched_until
+
+    # ---- beginning ---------------------------------------------------------------------------------------------
+
+    def _begin(self, _event: on.Event, now: float) -> list[Effect]:
+        if not self._visible(now) and not self._number:
+            self.step, self.reason, self.due = Step.ABSENT, Reason.WAITING_FOR_OWNER, None
+            return []
+        self.step, self.due = Step.OPENING, now + FIRST_CODE
+        if not self._tries:
+            self.reason = Reason.STARTING
+        return [StartDriver()]
+
+    def _anew(self, event: on.Event, now: float) -> list[Effect]:
+        self._count = self._tries = 0
+        return self._begin(event, now)
+
+    def _reopen(self, event: on.Event, now: float) -> list[Effect]:
+        return self._begin(event, now)
+
+    def _unreachable(self, _event: on.Event, now: float) -> list[Effect]:
+        """No connection, or no code in time: wait longer each time, and not for ever."""
+        self._tries += 1
+        if self._tries > TRIES:
+            return self._end(Reason.FAILED)
+        effects = [*self._void(linked=False), *self._stop()]
+        self.step, self.reason = Step.RESTING, Reason.CONNECTION_REFUSED
+        self.due = now + delay(self._tries, self._random)
+        return effects
+
+    # ---- codes -------------------------------------------------------------------------------------------------
+
+    def _code(self, event: port.Code, now: float) -> list[Effect]:
+        if event.kind is port.CodeKind.PASSKEY:
+            return self._ask_passkey(event, now)
+        if event.kind is port.CodeKind.PHONE:
+            return self._letters_given(event.text)
+        if self.step is Step.OPENING:
+            self.step, self._window_end, self._tries = Step.SHOWING, now + WINDOW, 0
+        effects = self._ask_letters() if self._number else []
+        if not self._visible(now) and not self._letters_due:
+            return self._pause()
+        if self._count >= self._total and not self._letters_due:
+            return self._end(Reason.CODES_USED_UP)
+        self.reason, self.due = Reason.WAITING_FOR_SCAN, self._window_end
+        if not self._visible(now) or self._count >= self._total:
+            return [*effects, *self._void_code()]
+        self._count += 1
+        seconds = event.seconds if event.seconds > 0 else FIRST_LIFE if self._count == 1 else LIFE
+        self.code = LiveCode(port.CodeKind.QR, event.text, self._count, self._total, now + seconds)
+        self.due = min(self.code.expires + SUCCESSOR, self._window_end)
+        return [*effects, *self._show(self.code), PublishCode(self.code)]
+
+    def _show(self, code: LiveCode, *to: str) -> list[Effect]:
+        """Show it to these resources, or to all that are there."""
+        to = to or tuple(self._resources)
+        if not to:
+            return []
+        self._shown[port.CodeKind(code.kind)] = None
+        return [ShowCode(code, to)]
+
+    def _show_newcomer(self, event: on.Present, now: float) -> list[Effect]:
+        live = [code for code in (self.code, self._letters) if code and code.expires - now >= WORTH_SHOWING]
+        return [effect for code in live for effect in self._show(code, event.resource)]
+
+    def _show_again(self, _event: on.Event, now: float) -> list[Effect]:
+        """The owner asks while a code is live: the same one, to everybody."""
+        if not self.code or self.code.expires - now < WORTH_SHOWING:
+            return []
+        return [*self._show(self.code), PublishCode(self.code)]
+
+    def _expired(self, _event: on.Event, now: float) -> list[Effect]:
+        """The live code had no successor, or the driver's codes are through (it ends without a word)."""
+        if now < self._window_end:
+            if self._count >= self._total and not self._letters_due:
+                return self._end(Reason.CODES_USED_UP)
+            self.due = self._window_end
+            return self._void_code()
+        self._letters_due = False
+        if self._count >= self._total:
+            return self._end(Reason.CODES_USED_UP)
+        if not self._visible(now):
+            return self._pause()
+        self.step, self.due = Step.OPENING, now + FIRST_CODE
+        return [*self._void(linked=False), RestartDriver()]
+
+    def _pause(self) -> list[Effect]:
+        """A code that nobody can see: stop asking WhatsApp until somebody is there; what was shown stays counted."""
+        effects = [*self._void(linked=False), *self._stop()]
+        self.step, self.reason, self.due = Step.ABSENT, Reason.WAITING_FOR_OWNER, None
+        return effects
+
+    def _stop(self) -> list[Effect]:
+        return [StopDriver()] if self.step in _DRIVEN else []
+
+    def _void_code(self, *, linked: bool = False) -> list[Effect]:
+        """The live QR or passkey request is over."""
+        if not self.code:
+            return []
+        kind, self.code = port.CodeKind(self.code.kind), None
+        return [ClearCode(), *self._expire(kind, linked=linked)]
+
+    def _void(self, *, linked: bool) -> list[Effect]:
+        """Whatever is shown or published is over."""
+        self._letters, self._letters_due = None, False
+        effects = self._void_code(linked=linked)
+        return effects + [effect for kind in tuple(self._shown) for effect in self._expire(kind, linked=linked)]
+
+    def _expire(self, kind: port.CodeKind, *, linked: bool) -> list[Effect]:
+        if kind not in self._shown:
+            return []
+        del self._shown[kind]
+        return [ExpireCode(kind, linked)]
+
+    # ---- the 8 letters -----------------------------------------------------------------------------------------
+
+    def _want_letters(self, _event: on.Event, _now: float) -> list[Effect]:
+        return self._ask_letters()
+
+    def _ask_letters(self) -> list[Effect]:
+        number, self._number = self._number, ""
+        self._letters_due = True
+        return [AskPhoneCode(number)]
+
+    def _got_letters(self, event: on.PhoneCode, _now: float) -> list[Effect]:
+        return self._letters_given(event.text)
+
+    def _letters_given(self, text: str) -> list[Effect]:
+        self._letters_due = True
+        self._letters = LiveCode(port.CodeKind.PHONE, text, 1, 1, self._window_end)
+        return self._show(self._letters)
+
+    def _no_letters(self, _event: on.Event, _now: float) -> list[Effect]:
+        self._letters_due = False
+        return []
+
+    # ---- passkey -----------------------------------------------------------------------------------------------
+
+    def _ask_passkey(self, event: port.Code, now: float) -> list[Effect]:
+        effects = self._void(linked=False)
+        seconds = event.seconds if event.seconds > 0 else PASSKEY_LIFE
+        self.code = LiveCode(port.CodeKind.PASSKEY, event.text, 1, 1, now + seconds)
+        self.step, self.reason, self.due = Step.PASSKEY, Reason.WAITING_FOR_SCAN, self.code.expires
+        return [*effects, *self._show(self.code), PublishCode(self.code)]
+
+    def _answer(self, event: on.PasskeyGiven, _now: float) -> list[Effect]:
+        return [AnswerPasskey(event.answer)]
+
+    # ---- ends --------------------------------------------------------------------------------------------------
+
+    def _paired(self, _event: on.Event, _now: float) -> list[Effect]:
+        self.step, self.reason, self.due, self._number = Step.LINKED, Reason.CONNECTING, None, ""
+        return self._void(linked=True)
+
+    def _link(self, event: port.Link, now: float) -> list[Effect]:
+        if event.reason in _UNREACHABLE:
+            return self._unreachable(event, now)
+        return self._end(event.reason) if event.reason in _FATAL else []
+
+    def _failed(self, event: port.PairingFailed, _now: float) -> list[Effect]:
+        return self._end(Reason.PAIRING_FAILED if event.reason is Reason.FAILED else event.reason)
+
+    def _used_up(self, _event: on.Event, _now: float) -> list[Effect]:
+        return self._end(Reason.CODES_USED_UP)
+
+    def _end(self, reason: Reason) -> list[Effect]:
+        effects = [*self._void(linked=False), *self._stop()]
+        self.step, self.reason, self.due, self._number = Step.ENDED, reason, None, ""
+        return effects
