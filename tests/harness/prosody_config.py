@@ -93,6 +93,7 @@ class Options:
     everywhere: Mapping[str, LuaValue] = field(default_factory=dict)
     host: Mapping[str, LuaValue] = field(default_factory=dict)
     component: Mapping[str, LuaValue] = field(default_factory=dict)
+    upload: Mapping[str, LuaValue] = field(default_factory=dict)
     modules: Sequence[str] = ()
     without_modules: Sequence[str] = ()
     privileges: Mapping[str, LuaValue] | None = None
@@ -186,6 +187,7 @@ def render(
         "http_host": "localhost",
         "http_external_url": f"https://localhost:{ports.https}/",
         "http_file_share_access": [domain, component],
+        **options.upload,
     }
     return "\n".join(
         [

@@ -11,7 +11,8 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
+from xml.etree import ElementTree as ET
 
 from slixmpp import JID, ClientXMPP
 from slixmpp.stanza import Iq, Message, Presence
@@ -114,6 +115,13 @@ class Client(ClientXMPP):
         message["id"] = id or self.new_id()
         message.send()
         return str(message["id"])
+
+    async def ask(self, payload: str, *, to: str | None = None, kind: Literal["get", "set"] = "get") -> str:
+        """Send an iq with `payload` (XML) and return the answer as text; raises slixmpp's IqError for an error."""
+        iq = self.make_iq(ito=JID(to) if to else None, itype=kind)
+        iq.append(ET.fromstring(payload))  # noqa: S314 - the test's own XML
+        sending: Any = iq.send(timeout=_DEADLINE)  # type: ignore[no-untyped-call] # slixmpp leaves it untyped
+        return str(await sending)
 
     def bodies(self, sender: str | None = None) -> list[str]:
         """The bodies that came so far, in order; `sender` (bare JID) narrows it."""
