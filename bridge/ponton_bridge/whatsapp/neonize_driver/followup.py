@@ -1,0 +1,117 @@
+"""What has to be done some time after an event, because the library does not tell: timers on the loop.
+
+Contacts change silently in the library's store, so it is read again (and told when it has changed); an unreadable
+message is final when no retry has brought it; a lost connection that does not come back is a refused one.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from ponton_bridge.model.states import Reason
+from ponton_bridge.whatsapp import port
+
+from .feed import Feed
+
+REFRESH: Final = (2.0, 8.0, 30.0, 120.0)  # seconds after a connect: the phone shares its contacts within the first
+REFRESH_EVERY: Final = 900.0  # seconds afterwards
+FINAL_AFTER: Final = 60.0  # seconds; retries come within a second, a phone may take longer
+MAX_UNREADABLE: Final = 1000  # that are waited for
+REFUSED_AFTER: Final = 10.0  # seconds a reconnect may take before the owner is told (attempts at 0, 2, 4 s)
+
+
+class Followup:
+    """Timers of one driver; all methods on the loop but `learned`."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, feed: Feed, refresh: Callable[[], None]) -> None:
+        self._loop, self._feed, self._refresh = loop, feed, refresh
+        self._unreadable: dict[str, tuple[port.Undecryptable, asyncio.TimerHandle]] = {}
+        self._refreshing: asyncio.TimerHandle | None = None
+        self._refused: asyncio.TimerHandle | None = None
+        self._step = 0
+        self._last: port.Contacts | None = None
+
+    @property
+    def first_refresh(self) -> bool:
+        """Tell whether this is the first reading after a connect."""
+        return self._step == 1
+
+    def heard(self, event: port.Event) -> None:
+        """Look at every event."""
+        match event:
+            case port.Undecryptable(final=False):
+                self._wait_for(event)
+            case port.Message(id=id_):
+                self._forget(id_)
+            case port.Link(Reason.CONNECTED):
+                self._cancel_refused()
+                self._step = 0
+                self._schedule()
+            case port.Link(Reason.CONNECTION_LOST) if self._refused is None:
+                self._refused = self._loop.call_later(REFUSED_AFTER, self._still_lost)
+            case _:
+                pass
+
+    def pause(self) -> None:
+        """Stop what needs a session."""
+        self._cancel_refused()
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            self._refreshing = None
+
+    def stop(self) -> None:
+        """Stop everything; what was waited for is told as final."""
+        self.pause()
+        for id_ in list(self._unreadable):
+            self._final(id_)
+
+    # ---- unreadable messages ----------------------------------------------------------------------------------
+
+    def _wait_for(self, event: port.Undecryptable) -> None:
+        if event.id in self._unreadable:
+            return
+        if len(self._unreadable) >= MAX_UNREADABLE:
+            self._final(next(iter(self._unreadable)))
+        self._unreadable[event.id] = (event, self._loop.call_later(FINAL_AFTER, self._final, event.id))
+
+    def _forget(self, id_: str) -> None:
+        if (waiting := self._unreadable.pop(id_, None)) is not None:
+            waiting[1].cancel()
+
+    def _final(self, id_: str) -> None:
+        event, timer = self._unreadable.pop(id_)
+        timer.cancel()
+        self._feed.put(port.Undecryptable(event.id, event.chat, event.sender, event.time, final=True))
+
+    # ---- the address book -------------------------------------------------------------------------------------
+
+    def _schedule(self) -> None:
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+        delay = REFRESH[self._step] if self._step < len(REFRESH) else REFRESH_EVERY
+        self._refreshing = self._loop.call_later(delay, self._due)
+
+    def _due(self) -> None:
+        self._refreshing = None
+        self._step += 1
+        self._refresh()
+        self._schedule()
+
+    def learned(self, known: port.Contacts, groups: tuple[port.Contact, ...]) -> None:
+        """Tell the address book if it has changed, and the groups' names; on a thread of the driver."""
+        if known != self._last and known.entries:
+            self._last = known
+            self._feed.bring(known)
+        if groups:
+            self._feed.bring(port.Contacts(groups))
+
+    # ---- the connection ---------------------------------------------------------------------------------------
+
+    def _still_lost(self) -> None:
+        self._refused = None
+        self._feed.put(port.Link(Reason.CONNECTION_REFUSED))
+
+    def _cancel_refused(self) -> None:
+        if self._refused is not None:
+            self._refused.cancel()
+            self._refused = None
