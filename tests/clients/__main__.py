@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from tests.clients import experiment, namespace
+from tests.clients import experiment, namespace, scenarios
 from tests.clients.process import LabError
 
 _NEEDS = {  # program: Debian package
@@ -38,6 +38,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.clients")
     parser.add_argument("what", nargs="?", default="scenarios", choices=["scenarios", "experiment"])
     parser.add_argument("folder", nargs="?", type=Path, help="where the screenshots go")
+    parser.add_argument("--stand-in", action="store_true", help="a gateway that only looks like one, no Ponton")
     arguments = parser.parse_args()
     if packages := missing():
         print(f"not installed: apt-get install {' '.join(packages)}", file=sys.stderr)  # noqa: T201
@@ -46,7 +47,10 @@ def main() -> int:
     folder = (arguments.folder or Path(_FOLDERS[arguments.what])).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        asyncio.run(experiment.run(folder))
+        if arguments.what == "experiment":
+            asyncio.run(experiment.run(folder))
+        else:
+            asyncio.run(scenarios.run(folder, product=not arguments.stand_in))
     except LabError as error:
         print(f"the lab failed: {error}", file=sys.stderr)  # noqa: T201
         return 1

@@ -24,7 +24,7 @@ class Trial:
     def __init__(self, gateway: StandIn, client: Desktop) -> None:
         self._gateway = gateway
         self._client = client
-        self._owner = client.user.jid
+        self._owner = f"{client.user.jid}/{client.user.resource}"
 
     async def picture(self, name: str, *extra: str, kind: str = "chat") -> str:
         """Send a code as an image message and let the client fetch and draw it; returns the message's id."""
@@ -90,7 +90,9 @@ async def run(folder: Path) -> None:
         for user, (kind, trial) in zip(users, pairs, strict=True):
             client = await lab.desktop(kind, user, SIZE)
             await lab.signed_in(user)
-            gateway.tell(user.jid, shapes.body("How to scan, in a message of its own."), shapes.NO_ARCHIVE)
+            gateway.tell(
+                f"{user.jid}/{user.resource}", shapes.body("How to scan, in a message of its own."), shapes.NO_ARCHIVE
+            )
             await client.fill()
             await client.open_chat(layout.GATEWAY)
             await trial(Trial(gateway, client))

@@ -6,23 +6,21 @@ async with Lab.open(users) as lab:
 """
 
 import asyncio
+import contextlib
 import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
 
 from tests.clients import layout, namespace
 from tests.clients.process import LabError, until
-from tests.clients.programs import Desktop
+from tests.clients.product import Product
+from tests.clients.programs import AnyDesktop, Desktop
 from tests.clients.screen import Screen
 from tests.clients.stand_in import StandIn
 from tests.harness.prosody import Prosody
 from tests.harness.prosody_config import Options
-
-_Client = TypeVar("_Client", bound=Desktop)
 
 
 class Lab:
@@ -31,11 +29,12 @@ class Lab:
     def __init__(self, root: Path, prosody: Prosody) -> None:
         self.root = root
         self.prosody = prosody
+        self._stack = contextlib.AsyncExitStack()
         self._screen: Screen | None = None
         self._clients: list[Desktop] = []
 
     @classmethod
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def open(cls, users: Mapping[layout.User, dict[str, str]]) -> AsyncIterator["Lab"]:
         """Furnish the namespace and start Prosody with `users` and what is in their rosters."""
         namespace.furnish(namespace.ROOT)
@@ -50,6 +49,7 @@ class Lab:
             raise
         finally:
             await lab.clear()
+            await lab._stack.aclose()
             await prosody.stop()
 
     async def stand_in(self) -> StandIn:
@@ -59,7 +59,11 @@ class Lab:
         await asyncio.wait_for(gateway.ready.wait(), 10)
         return gateway
 
-    async def desktop(self, kind: type[_Client], user: layout.User, size: tuple[int, int]) -> _Client:
+    async def product(self) -> Product:
+        """Start Ponton on this machine, and the sandbox behind it."""
+        return await self._stack.enter_async_context(Product.open(self.root, self.prosody))
+
+    async def desktop(self, kind: type[AnyDesktop], user: layout.User, size: tuple[int, int]) -> AnyDesktop:
         """Start a graphical client alone on a screen of `size`."""
         await self.clear()
         self._screen = await Screen.start(self.root, *size)

@@ -7,6 +7,7 @@ menu entry, not by hunting pixels; the mouse is left for what only a mouse can d
 import json
 import shutil
 from pathlib import Path
+from typing import TypeVar
 
 from tests.clients import profiles
 from tests.clients.layout import User
@@ -30,6 +31,7 @@ class Desktop:
 
     name = ""
     title = ""  # of its main window, a regular expression
+    frame = 26  # pixels that the window manager draws above and below its window
     pane = 0  # where the conversation begins in the filled window, in pixels from the left
 
     def __init__(self, root: Path, user: User, screen: Screen) -> None:
@@ -76,10 +78,13 @@ class Desktop:
         raise NotImplementedError
 
     async def fill(self) -> None:
-        """Give the main window the whole screen, and park the pointer where it hovers over nothing."""
-        await self.screen.hand("mousemove", str(self.screen.width), str(self.screen.height))
+        """Give the main window the whole screen."""
+        await self.screen.park()
         window = await self.screen.window(self.title)
-        await self.screen.place(window, 0, 0, self.screen.width - 2, self.screen.height - 26)
+        await self.screen.place(window, 0, 0, self.screen.width - 2, self.screen.height - self.frame)
+
+
+AnyDesktop = TypeVar("AnyDesktop", bound=Desktop)
 
 
 class Gajim(Desktop):
@@ -100,7 +105,7 @@ class Gajim(Desktop):
         await self._once("gajim", "-c", str(self._folder / "profile"), f"xmpp:{jid}?message")
         await self.screen.settled()
         if dialogs := await self.screen.windows("^Start / Join Chat$"):
-            await self.screen.hand("windowactivate", "--sync", dialogs[0], "key", "Return")
+            await self.screen.press(dialogs[0], "Return")
 
     async def discover(self) -> str:
         """Accounts > Discover Services; returns the window."""
@@ -117,6 +122,7 @@ class Dino(Desktop):
 
     name = "dino"
     title = "^Dino$"
+    frame = 0  # Dino draws its own
     pane = 307
 
     async def _open(self) -> None:

@@ -82,10 +82,23 @@ class Screen:
         """One xdotool action, for instance `"key", "Return"`."""
         return (await output("xdotool", *action, environ=environ())).decode().strip()
 
-    async def click(self, x: int, y: int, button: int = 1) -> None:
-        """Move to a point and click there."""
-        await self.hand("mousemove", str(x), str(y))
-        await self.hand("click", str(button))
+    async def click(self, window: str, x: int, y: int) -> None:
+        """Click a point given from the window's upper left corner, and take the pointer away again."""
+        await self.hand("mousemove", "--window", window, str(x), str(y), "click", "1")
+        await self.park()
+
+    async def press(self, window: str, *keys: str) -> None:
+        """Give a window the focus and press keys there, one after the other."""
+        await self.hand("windowactivate", "--sync", window, "key", *keys)
+
+    async def park(self) -> None:
+        """Put the pointer where it hovers over nothing."""
+        await self.hand("mousemove", str(self.width), str(self.height))
+
+    async def close(self, title: str) -> None:
+        """Close the windows of this title with Escape, the newest first."""
+        for window in reversed(await self.windows(title)):
+            await self.press(window, "Escape")
 
     async def type(self, text: str, *, enter: bool = False) -> None:
         """Type into whatever has the focus."""

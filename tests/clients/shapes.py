@@ -6,8 +6,8 @@ Called by `stand_in` and the experiment. What each client does with them is in d
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
-# Not no-copy: the owner may look at the code on any of their clients.
-NO_ARCHIVE = "<no-permanent-store xmlns='urn:xmpp:hints'/><no-store xmlns='urn:xmpp:hints'/>"
+# no-copy too, since each of the owner's clients gets a message of its own
+NO_ARCHIVE = "".join(f"<{hint} xmlns='urn:xmpp:hints'/>" for hint in ("no-permanent-store", "no-store", "no-copy"))
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,17 @@ def retracts(ident: str, fallback: str) -> str:
     return (
         f"<retract xmlns='urn:xmpp:message-retract:1' id={quoteattr(ident)}/>"
         f"<fallback xmlns='urn:xmpp:fallback:0' for='urn:xmpp:message-retract:1'/>{body(fallback)}"
+    )
+
+
+def roster_item(sender: str, owner: str, ident: str, jid: str, name: str, group: str = "") -> str:
+    """XEP-0356: write one entry, subscribed both ways, into the owner's roster."""
+    inside = f"<group>{escape(group)}</group>" if group else ""
+    return (
+        f"<iq type='set' from={quoteattr(sender)} to={quoteattr(owner)} id={quoteattr(ident)}>"
+        "<query xmlns='jabber:iq:roster'>"
+        f"<item jid={quoteattr(jid)} name={quoteattr(name)} subscription='both'>{inside}</item>"
+        "</query></iq>"
     )
 
 

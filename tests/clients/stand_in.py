@@ -20,10 +20,13 @@ from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
 
 from tests.clients import layout, pictures, shapes
+from tests.clients.process import LabError, until
 
 _UPLOAD = "urn:xmpp:http:upload:0"
 _REGISTER = "jabber:iq:register"
-CONTACT = layout.contact("447700900123")  # a number that Ofcom keeps for fiction
+NUMBER = "+447700900456"  # this one and the next: Ofcom keeps them for fiction
+CONTACT = layout.contact("447700900123")
+LETTERS = "ABCD-2345"
 _INFO = "http://jabber.org/protocol/disco#info"
 
 GATEWAY_INFO = f"""<query xmlns='{_INFO}'><identity category='gateway' type='whatsapp' name='WhatsApp'/>
@@ -41,15 +44,16 @@ HOW = "On your phone open WhatsApp > Settings > Linked devices > Link a device, 
 
 
 class StandIn(ComponentXMPP):
-    """The component; `heard` collects the bodies sent to the contact, `codes` maps a code's text to its owner."""
+    """The component; `codes` maps a live code's text to the client that shows it and its message's id."""
 
     def __init__(self, secret: str, ca: Path) -> None:
         super().__init__(layout.GATEWAY, secret, "127.0.0.1", layout.PORTS.shards)  # type: ignore[no-untyped-call]
         self._trust = ssl.create_default_context(cafile=str(ca))
         self._count = 0
         self.ready = asyncio.Event()
-        self.heard: list[str] = []
-        self.codes: dict[str, str] = {}
+        self._tasks: set[asyncio.Future[None]] = set()
+        self._heard: list[tuple[str, str]] = []
+        self.codes: dict[str, tuple[JID, str]] = {}
         self.add_event_handler("session_start", lambda _: self.ready.set())
         self.del_event_handler("presence_probe", self._handle_probe)
         self.roster.auto_authorize = None  # type: ignore[assignment] # None is documented: neither yes nor no
@@ -85,31 +89,61 @@ class StandIn(ComponentXMPP):
         self.send_raw(shapes.message(sender, to, ident, *content, kind=kind))
         return ident
 
-    async def show_code(self, owner: str, text: str) -> str:
-        """Show a code as ADR 0001 says: how to scan, then the picture. Returns the picture's id."""
+    async def show_code(self, client: JID, text: str) -> None:
+        """Show a code to one client of an owner, as ADR 0001 says: how to scan, then the picture."""
         picture = await self.upload(pictures.code_png(text))
-        self.codes[text] = owner
-        self.tell(owner, shapes.body(HOW), shapes.NO_ARCHIVE)
-        return self.tell(owner, shapes.image(picture), shapes.NO_ARCHIVE)
+        self.tell(client.full, shapes.body(HOW), shapes.NO_ARCHIVE)
+        ident = self.tell(client.full, shapes.image(picture), shapes.NO_ARCHIVE)
+        self.codes[text] = (client, ident)
 
-    async def scan(self, code: str) -> None:
+    async def contact(self, user: layout.User) -> str:  # noqa: ARG002 - the same for everybody
+        """The one contact that it knows."""
+        return CONTACT
+
+    async def number(self, user: layout.User) -> str:  # noqa: ARG002 - the same for everybody
+        """Any number will do here."""
+        return NUMBER
+
+    async def scan(self, user: layout.User, code: str) -> None:
         """The phone scanned `code`: the link is made and the contact comes online."""
-        owner = self.codes.pop(code)
-        self.tell(owner, shapes.body("You are linked with WhatsApp."))
-        self.make_presence(pto=JID(owner), pfrom=JID(CONTACT)).send()
+        shown = self.codes.pop(code, None)
+        if shown is None or shown[0].bare != user.jid:
+            raise LabError("this is no live code of this user")
+        self.tell(shown[0].full, shapes.retracts(shown[1], "The code above was used."), shapes.NO_ARCHIVE)
+        self._linked(user.jid)
 
-    async def say(self, owner: str, text: str) -> None:
-        """The contact writes to `owner`."""
-        self.tell(owner, shapes.body(text), sender=f"{CONTACT}/whatsapp")
+    async def type_in(self, user: layout.User, letters: str) -> None:
+        """The letters were typed on the phone."""
+        if letters != LETTERS:
+            raise LabError("these are not the letters that were shown")
+        self._linked(user.jid)
+
+    async def say(self, user: layout.User, text: str) -> None:
+        """The contact writes to the user."""
+        self.tell(user.jid, shapes.body(text), sender=f"{CONTACT}/whatsapp")
+
+    async def heard(self, user: layout.User, text: str) -> None:
+        """Wait until the contact got this text from the user."""
+
+        async def came() -> bool:
+            return (user.jid, text) in self._heard
+
+        await until("the contact got the text", came, 10)
+
+    def _linked(self, owner: str) -> None:
+        self.tell(owner, shapes.body("You are linked with WhatsApp."))
+        self._add(owner, CONTACT, "Ana", "WhatsApp")
 
     def _message(self, message: Message) -> None:
         owner, text = message["from"].bare, str(message["body"])
         if not text:
             return
         if message["to"].bare == CONTACT:
-            self.heard.append(text)
+            self._heard.append((owner, text))
+        elif text.startswith("register +"):
+            self.tell(owner, shapes.body(f"Your code is {LETTERS}. Type it on the phone."))
         elif text == "register":
-            self._register(owner)
+            self._register(message["from"])
         else:
             self.tell(owner, shapes.body(HELP))
 
@@ -119,10 +153,18 @@ class StandIn(ComponentXMPP):
             self.make_presence(pto=JID(owner), pfrom=JID(here), ptype="subscribed").send()
         self.make_presence(pto=JID(owner), pfrom=JID(here)).send()
 
-    def _register(self, owner: str) -> None:
-        self.make_presence(pto=JID(owner), pfrom=JID(layout.GATEWAY), ptype="subscribe").send()
+    def _register(self, client: JID) -> None:
+        self._add(client.bare, layout.GATEWAY, "WhatsApp")
         self._count += 1
-        self.loop.create_task(self.show_code(owner, sample_code(f"owner {self._count}")))
+        code = self.show_code(client, sample_code(f"owner {self._count}"))
+        self._tasks.add(task := asyncio.ensure_future(code))
+        task.add_done_callback(self._tasks.discard)
+
+    def _add(self, owner: str, jid: str, name: str, group: str = "") -> None:
+        """Write into the owner's roster (XEP-0356), then be there."""
+        self._count += 1
+        self.send_raw(shapes.roster_item(layout.GATEWAY, owner, f"r{self._count}", jid, name, group))
+        self.make_presence(pto=JID(owner), pfrom=JID(jid)).send()
 
     def _query(self, iq: StanzaBase) -> None:
         if not isinstance(iq, Iq) or iq["type"] not in {"get", "set"}:
@@ -134,7 +176,7 @@ class StandIn(ComponentXMPP):
         elif payload == f"{{{_REGISTER}}}query" and iq["type"] == "get":
             text = FORM
         elif payload == f"{{{_REGISTER}}}query":
-            self._register(iq["from"].bare)
+            self._register(iq["from"])
         else:
             reply.error()
             reply["error"]["condition"] = "service-unavailable"
