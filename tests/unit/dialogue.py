@@ -34,7 +34,6 @@ class Books:
         self.read: set[tuple[str, str]] = set()
         self.people: dict[str, tuple[Address, str, str]] = {}
         self.known: list[Address] = []
-        self.groups: dict[str, str] = {}
 
     def by_whatsapp(self, chat: str, whatsapp: str) -> Pair | None:
         """Find the newest pair of that WhatsApp id."""
@@ -64,8 +63,6 @@ class Books:
 
     def name(self, address: Address) -> str:
         """Give the address book's name, else the push name."""
-        if address.group:
-            return self.groups.get(address.group, "")
         _, name, push = self.contact(address) or (address, "", "")
         return name or push
 

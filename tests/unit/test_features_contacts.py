@@ -47,6 +47,20 @@ def test_address_book_comes_into_the_roster() -> None:
     assert [] == bridge.hears(book)
 
 
+def test_names_of_groups_are_kept_apart() -> None:
+    """A group's name is known, followed when it changes, and never a roster item, a presence or a gone contact."""
+    bridge = Dialogue()
+    for name in ("Family", "Clan"):
+        assert [] == bridge.hears(Contacts((Contact(FAMILY, name),)))
+        assert name == bridge.books.name(FAMILY)
+    bridge.hears(Contacts((Contact(ANA, "Ana"),), complete=True))
+    assert "Clan" == bridge.books.name(FAMILY)
+    assert [1, 1] == [
+        len(contacts.everything(bridge.context).durable),
+        len(presence.everybody(bridge.context, linked=True)),
+    ]
+
+
 def test_renamed_contact_is_pushed_again() -> None:
     """A new name in the phone's address book reaches the roster; a new push name behind a name does not."""
     bridge = Dialogue()

@@ -79,7 +79,10 @@ def _book(event: port.Contacts, ctx: Context) -> Rendered:
         key = ctx.key(entry.who)
         old = before.get(key)
         here |= {key} if entry.name else set()
-        if entry.who.kind is Kind.GROUP or (old is None and (not entry.name or len(before) >= MAX_CONTACTS)):
+        if entry.who.kind is Kind.GROUP:  # its name is kept for the lines that come from it; the roster is for people
+            done.saved += [(entry.who, entry.name, "")] if entry.name and (old is None or old[1] != entry.name) else []
+            continue
+        if old is None and (not entry.name or len(before) >= MAX_CONTACTS):
             continue
         name = entry.name or (old[1] if old else "")
         merged = (ctx.book.complete(entry.who), name, entry.push_name or (old[2] if old else ""))
@@ -87,7 +90,7 @@ def _book(event: port.Contacts, ctx: Context) -> Rendered:
         done.add(_changed(old, merged, ctx))
     if event.complete:
         for key, (who, name, _) in before.items():
-            if name and key not in here:
+            if name and key not in here and who.kind is Kind.USER:
                 done.forgotten.append(who)
                 done.durable.append(removal(who, ctx))
     return done
@@ -137,7 +140,7 @@ def _set(item: Element, ctx: Context) -> Element:
 
 def everything(ctx: Context) -> Rendered:
     """Push the whole roster again: after the account was linked anew, or on demand."""
-    return Rendered(durable=[_push(known, ctx) for known in ctx.book.contacts()])
+    return Rendered(durable=[_push(known, ctx) for known in ctx.book.contacts() if known[0].kind is Kind.USER])
 
 
 def from_xmpp(stanza: Element, ctx: Context) -> list[Intent] | None:

@@ -21,7 +21,10 @@ class ContactBook(AddressBook, Protocol):
     """The address book with its list; the journal keeps it."""
 
     def contacts(self) -> Iterable[tuple[Address, str, str]]:
-        """Give those who are in the roster: address, name in the phone's address book or '', push name or ''."""
+        """Give those who are in the roster: address, name in the phone's address book or '', push name or ''.
+
+        Groups are among them, for their names.
+        """
 
     def contact(self, address: Address) -> tuple[Address, str, str] | None:
         """Give one of them, None for a stranger."""
