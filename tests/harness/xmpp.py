@@ -10,7 +10,7 @@ It speaks for a person's client only; component streams have `tests.harness.shar
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Literal
 from xml.etree import ElementTree as ET
 
@@ -22,6 +22,7 @@ from slixmpp.xmlstream.matcher import MatchXPath
 
 from tests.harness.prosody import Prosody
 
+_ASK_AGAIN = 0.05  # seconds between two requests for an acknowledgement
 _DEADLINE = 10.0  # seconds; every wait has one
 
 
@@ -33,7 +34,7 @@ class Client(ClientXMPP):
         self.messages: list[Message] = []
         self.presences: list[Presence] = []
         self.roster_pushes: list[Iq] = []
-        self.acknowledged: list[StanzaBase] = []
+        self._unacknowledged: set[str] = set()
         self._server = server
         self._news = asyncio.Event()
         self._wants_carbons = carbons
@@ -49,7 +50,7 @@ class Client(ClientXMPP):
             self.register_plugin(plugin)
         if smacks:
             self.register_plugin("xep_0198")
-            self.add_event_handler("stanza_acked", self._took(self.acknowledged))
+            self.add_event_handler("stanza_acked", self._acknowledged)
         for path, kept in (("message", self.messages), ("presence", self.presences)):
             handler = Callback(f"kept {path}", MatchXPath(f"{{{self.default_ns}}}{path}"), self._took(kept))
             self.register_handler(handler)
@@ -61,6 +62,10 @@ class Client(ClientXMPP):
             self._news.set()
 
         return keep
+
+    def _acknowledged(self, stanza: StanzaBase) -> None:
+        self._unacknowledged.discard(str(stanza["id"]))
+        self._news.set()
 
     def _roster_updated(self, iq: Any) -> None:  # noqa: ANN401 - slixmpp hands over an Iq
         if iq["type"] == "set":
@@ -114,7 +119,18 @@ class Client(ClientXMPP):
         message = self.make_message(mto=JID(to), mbody=body, mtype="chat")
         message["id"] = id or self.new_id()
         message.send()
+        self._unacknowledged.add(str(message["id"]))
         return str(message["id"])
+
+    async def taken(self) -> None:
+        """Wait until the server acknowledged (XEP-0198) everything that `say` sent; log in with `smacks` for it."""
+        async with asyncio.timeout(_DEADLINE):
+            while self._unacknowledged:
+                # Sent past slixmpp's own queue, so it may overtake a message: hence again and again.
+                self.plugin["xep_0198"].request_ack()  # type: ignore[no-untyped-call] # slixmpp leaves it untyped
+                self._news.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._news.wait(), _ASK_AGAIN)
 
     async def ask(self, payload: str, *, to: str | None = None, kind: Literal["get", "set"] = "get") -> str:
         """Send an iq with `payload` (XML) and return the answer as text; raises slixmpp's IqError for an error."""
