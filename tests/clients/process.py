@@ -18,19 +18,17 @@ class Program:
     `start` raises FileNotFoundError when the program is not installed.
     """
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path) -> None:
-        self.name = name
-        self.log = log
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
     @classmethod
-    async def start(cls, name: str, *line: str, log: Path, environ: dict[str, str] | None = None) -> "Program":
+    async def start(cls, *line: str, log: Path, environ: dict[str, str] | None = None) -> "Program":
         """Run `line` with `environ` alone as its environment (None: ours)."""
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
                 *line, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output, env=environ
             )
-        return cls(name, process, log)
+        return cls(process)
 
     @property
     def running(self) -> bool:
@@ -70,13 +68,3 @@ async def until(what: str, condition: Callable[[], Awaitable[bool]], seconds: fl
         if asyncio.get_running_loop().time() > deadline:
             raise LabError(f"not within {seconds:g} s: {what}")
         await asyncio.sleep(step)
-
-
-async def listening(port: int) -> bool:
-    """Whether something accepts connections on this loopback port."""
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    return True

@@ -66,7 +66,7 @@ class Desktop:
 
     async def _run(self, name: str, *line: str) -> Program:
         log = self._root / f"{self.name}-{name}.log"
-        program = await Program.start(name, *AS_NOBODY, *line, log=log, environ=self._environ)
+        program = await Program.start(*AS_NOBODY, *line, log=log, environ=self._environ)
         self._programs.append(program)
         return program
 

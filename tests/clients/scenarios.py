@@ -20,7 +20,7 @@ REGISTER_BUTTON = (530, 365)  # of Gajim's registration window, which has a fixe
 
 HELLO = "Hello from my phone! Shall we meet at six?"
 REPLY = "Yes, see you at the pier."
-LETTERS = r"\b([A-Z0-9]{4}-?[A-Z0-9]{4})\b"
+LETTERS = r"\b([1-9A-HJ-NP-TV-Z]{4}-?[1-9A-HJ-NP-TV-Z]{4})\b"  # WhatsApp's own alphabet
 
 
 @dataclass(frozen=True)

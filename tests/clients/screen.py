@@ -25,7 +25,6 @@ class Screen:
     async def start(cls, root: Path, width: int = 1280, height: int = 900) -> "Screen":
         """Start the X server and its window manager."""
         server = await Program.start(
-            "Xvfb",
             *("Xvfb", DISPLAY, "-ac", "-screen", "0", f"{width}x{height}x24", "-nolisten", "tcp", "-nolock"),
             log=root / "xvfb.log",
         )
@@ -40,7 +39,7 @@ class Screen:
             return await probe.wait() == 0
 
         await until("the X server answers", answers, 10)
-        manager = await Program.start("openbox", "openbox", log=root / "openbox.log", environ=environ())
+        manager = await Program.start("openbox", log=root / "openbox.log", environ=environ())
         return cls([manager, server], width, height)
 
     async def stop(self) -> None:
