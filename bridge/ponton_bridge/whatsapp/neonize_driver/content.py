@@ -117,8 +117,9 @@ def _location(inner: Message) -> port.Location:
 
 
 def _album(inner: Message) -> port.Other:
-    counts = {"photos": integer(inner, "expectedImageCount"), "videos": integer(inner, "expectedVideoCount")}
-    return port.Other(OtherKind.ALBUM, ", ".join(f"{count} {name}" for name, count in counts.items() if count))
+    counts = {"photo": integer(inner, "expectedImageCount"), "video": integer(inner, "expectedVideoCount")}
+    written = (f"{count} {name}{'s' if count > 1 else ''}" for name, count in counts.items() if count)
+    return port.Other(OtherKind.ALBUM, ", ".join(written))
 
 
 def _phones(card: str) -> list[str]:

@@ -73,11 +73,13 @@ def seconds(time: int) -> int:
 def _message(event: Message, _now: int) -> Events:
     info = sub(event, "Info")
     who = names(sub(info, "MessageSource"))
-    if string(info, "Category") == "peer" or who.sender is None:
-        return []
     said = _said(event)
+    if string(info, "Category") == "peer" or who.server == jids.CHANNEL_SERVER or said is None:
+        return []
+    if who.sender is None:
+        return [port.Lost("message_without_sender")]
     chat = who.chat
-    if who.server in {jids.BROADCAST_SERVER, jids.CHANNEL_SERVER} or chat is None:
+    if who.server == jids.BROADCAST_SERVER or chat is None:
         said, chat = _broadcast(event, who, said), who.sender
     if said is None:
         return []
@@ -102,9 +104,7 @@ def _said(event: Message) -> port.Content | None:
 
 
 def _broadcast(event: Message, who: Names, said: port.Content | None) -> port.Content | None:
-    """Statuses and channels go by their kind; a broadcast list's message is for the owner, and only ours is not."""
-    if who.server == jids.CHANNEL_SERVER:
-        return port.Other(port.OtherKind.CHANNEL)
+    """A status goes by its kind; a broadcast list's message is for the owner, and only our own has no one chat."""
     if string(event, "Info", "MessageSource", "Chat", "User") == "status":
         return port.Other(port.OtherKind.STATUS)
     return None if who.from_me else said
