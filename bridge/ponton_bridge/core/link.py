@@ -55,6 +55,7 @@ PHONE_QUIET: Final = 12 * DAY  # WhatsApp drops linked devices after about 14 da
 BLOCKED: Final = DAY  # how long new contacts count as blocked after the last refusal (error 463)
 
 _LASTED: Final = frozenset({Reason.CONNECTION_REFUSED, Reason.KEEPALIVE_LOST, Reason.UNREACHABLE})
+_LINKING: Final = frozenset({Cue.PAIRED, Cue.CONNECTED})
 _PLAIN: Final[dict[type[on.Event], Cue]] = {
     port.Paired: Cue.PAIRED,
     on.Fenced: Cue.FENCED,
@@ -117,6 +118,8 @@ class Link:
         before = self.state
         cue = self._cue(event, now)
         turn = TABLE[before].get(cue) if cue else None
+        if before is State.UNLINKED and cue in _LINKING and not self.pairing.driven:
+            turn = None  # a stopped driver's late word; the keys speak when it is started again
         effects = self._go(cue, turn, event, now) if cue and turn else []
         if State.UNLINKED in {before, self.state} or isinstance(event, on.Present | on.Absent | on.XmppClosed):
             effects += self.pairing.receive(event, now)
@@ -145,14 +148,14 @@ class Link:
 
     def _go(self, cue: Cue, turn: Turn, event: on.Event, now: float) -> list[Effect]:
         before, (self.state, *acts) = self.state, turn
-        if cue in ENDINGS:
+        if cue in ENDINGS and (self.state is not before or self.state is State.UNLINKED):
             self._remember_end(event, before)
         if not {before, self.state} <= TRYING or self._limit is None:
             limit = LIMITS.get(self.state)
             self._limit = None if limit is None else now + limit
         if cue is Cue.STALLED:
             self._stalled = True
-        if cue is Cue.PAIRED:
+        if before is State.UNLINKED and cue in _LINKING:
             self._linked = True
             self._notices.linked()
         if self.state not in HELD:

@@ -105,6 +105,7 @@ TABLE: Final[dict[State, dict[Cue, Turn]]] = {
     },
     State.UNLINKED: {
         Cue.PAIRED: (State.CONNECTING,),
+        Cue.CONNECTED: (State.CONNECTED,),
         Cue.UNLINK: (State.UNLINKED, Act.PARK),
         Cue.REPLACED: (State.ENDED, Act.PARK),
         Cue.FENCED: (State.ENDED, Act.PARK),

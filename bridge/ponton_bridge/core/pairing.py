@@ -143,6 +143,11 @@ class Pairing:
         handler: Callable[[on.Event, float], list[Effect]] = getattr(self, f"_{name}")
         return handler(event, now)
 
+    @property
+    def driven(self) -> bool:
+        """Whether the driver runs for this attempt."""
+        return self.step in _DRIVEN
+
     def park(self, reason: Reason) -> list[Effect]:
         """End an attempt (or a link that was) from outside."""
         return self._end(reason)
@@ -181,18 +186,19 @@ class Pairing:
     # ---- codes -------------------------------------------------------------------------------------------------
 
     def _code(self, event: port.Code, now: float) -> list[Effect]:
+        if self.step is Step.OPENING:
+            self.step, self.reason, self._tries = Step.SHOWING, Reason.WAITING_FOR_SCAN, 0
+            self.due = self._window_end = now + WINDOW
         if event.kind is port.CodeKind.PASSKEY:
             return self._ask_passkey(event, now)
         if event.kind is port.CodeKind.PHONE:
             return self._letters_given(event.text)
-        if self.step is Step.OPENING:
-            self.step, self._window_end, self._tries = Step.SHOWING, now + WINDOW, 0
         effects = self._ask_letters() if self._number else []
         if not self._visible(now) and not self._letters_due:
             return self._pause()
         if self._count >= self._total and not self._letters_due:
             return self._end(Reason.CODES_USED_UP)
-        self.reason, self.due = Reason.WAITING_FOR_SCAN, self._window_end
+        self.due = self._window_end
         if not self._visible(now) or self._count >= self._total:
             return [*effects, *self._void_code()]
         self._count += 1
@@ -241,7 +247,7 @@ class Pairing:
         return effects
 
     def _stop(self) -> list[Effect]:
-        return [StopDriver()] if self.step in _DRIVEN else []
+        return [StopDriver()] if self.driven else []
 
     def _void_code(self, *, linked: bool = False) -> list[Effect]:
         """The live QR or passkey request is over."""
@@ -303,6 +309,8 @@ class Pairing:
         return self._void(linked=True)
 
     def _link(self, event: port.Link, now: float) -> list[Effect]:
+        if event.reason is Reason.CONNECTED:  # the keys were there: a scan that we did not hear of any more
+            return self._paired(event, now)
         if event.reason in _UNREACHABLE:
             return self._unreachable(event, now)
         return self._end(event.reason) if event.reason in _FATAL else []
