@@ -104,8 +104,13 @@ def _serve(account: BridgeAccount, status: AccountStatus, observed: Observed, no
     process = observed.process(epoch)
     if process is None or process.ended:
         return start(account, status, observed, now)
-    others: list[Action] = [Stop(p.epoch) for p in strangers if not p.told and not p.lost]
-    return status, others or ([] if process.told or process.lost else _rollout(status, observed, epoch))
+    if others := [Stop(p.epoch) for p in strangers if not p.told and not p.lost]:
+        return status, [*others]
+    if process.told or process.lost:
+        return status, []
+    if account.spec.wake != status.wake:
+        return status, [Stop(epoch)]  # it has said its end and lingers; absorb() met every other wake
+    return status, _rollout(status, observed, epoch)
 
 
 def _rollout(status: AccountStatus, observed: Observed, epoch: int) -> list[Action]:

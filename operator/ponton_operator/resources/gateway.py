@@ -108,8 +108,8 @@ class ShardTemplate(K8s):
     egress: Egress = Egress()
     limits: SendLimits = SendLimits()
     upload: Upload | None = None
-    # WhatsApp gives the first for 60 s and five more for 20 s each.
-    codes_per_attempt: Annotated[int, Field(ge=1, le=20)] = 6
+    # WhatsApp gives no more than six: the first for 60 s and five more for 20 s each.
+    codes_per_attempt: Annotated[int, Field(ge=1, le=6)] = 6
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 

@@ -1,8 +1,7 @@
 """Resources as YAML: reading with errors that help, writing as people would.
 
-Called by the local drivers and programs. Files come from people: one document, no aliases (they may multiply), no key
-twice, at most MAX_BYTES. An error names the field and what is expected there, never the value that was found: it may
-be an address.
+Called by the local drivers and programs. Files come from people: one document, no key twice, at most MAX_BYTES. An
+error names the field and what is expected there, never the value that was found: it may be an address.
 """
 
 import difflib
@@ -12,6 +11,7 @@ from typing import Any, Final, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+from yaml.cyaml import CSafeDumper, CSafeLoader
 
 from ponton_bridge.model.errors import HostError
 
@@ -27,14 +27,8 @@ class BadResource(HostError):
     """A file is no such resource; the text has one sentence a line, each about one field."""
 
 
-class _Loader(yaml.SafeLoader):
-    """Plain values only: no alias, no key twice."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # a gap of the stubs
-            raise yaml.composer.ComposerError(None, None, "aliases are not used here", mark)
-        return super().compose_node(parent, index)
+class _Loader(CSafeLoader):
+    """Plain values only, and no key twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002  # PyYAML's signature
         seen = set()
@@ -123,4 +117,5 @@ def dump(resource: BaseModel) -> str:
     full = resource.model_dump(mode="json", by_alias=True)
     said = resource.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True)
     head = {key: full[key] for key in ("apiVersion", "kind") if key in full}
-    return yaml.safe_dump(head | said, sort_keys=False, allow_unicode=True, width=120)
+    text: str = yaml.dump(head | said, Dumper=CSafeDumper, sort_keys=False, allow_unicode=True, width=120)
+    return text

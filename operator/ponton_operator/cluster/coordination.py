@@ -1,0 +1,141 @@
+"""The control plane at Redis: users of shards, their states and heartbeats, unlinking, forgetting. For every driver.
+
+Redis may be away at any time, and may come back without the users that were made: their passwords are derived, so
+they are made again. Nothing here is ever the only copy of anything.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from ponton_bridge.coordination.client.door import DoorClient, NoAcl, RedisAway, user_name
+from ponton_bridge.coordination.contract import Heartbeat, StateChange, Verb
+from ponton_bridge.shard.logs import Log
+from ponton_operator.cluster.events import Event
+from ponton_operator.plan.secrets import redis_password
+
+START_SECONDS: Final = 2.0  # a start waits no longer for Redis: the shard can do without for a while
+_READ: Final = 20.0  # seconds that one read of the states stream waits
+_RETRY: Final = 1.0  # seconds between tries while Redis is away
+SWEEP: Final = 10.0  # seconds between looks at the heartbeats, which tell what a lost stream did not
+
+
+class Coordination:
+    """One gateway's Redis; `told(state)` is called for every state that a shard published, in whatever order."""
+
+    def __init__(self, url: str, gateway: str, master: str, told: Callable[[StateChange], None], log: Log) -> None:
+        self._url = url
+        self._gateway = gateway
+        self._master = master
+        self._told = told
+        self._log = log
+        self._door = DoorClient(url, gateway)
+        self._users: dict[str, int] = {}  # the epoch whose password each user should have
+        self.away = True  # until the first answer
+        self.users = True  # whether Redis lets us make users
+
+    def shard_url(self, account: str, epoch: int) -> str:
+        """Give the URL with which the shard of this epoch comes to Redis: as its own user, whatever ours is."""
+        parts = urlsplit(self._url)
+        user = quote(user_name(self._gateway, account), safe="")
+        host = parts.netloc.rpartition("@")[2]
+        login = f"{user}:{redis_password(self._master, self._gateway, account, epoch)}@{host}"
+        return urlunsplit(parts._replace(netloc=login))
+
+    async def prepare(self, account: str, epoch: int) -> None:
+        """Make the account's user for an epoch, now or as soon as Redis is back."""
+        self._users[account] = epoch
+        with suppress(RedisAway, TimeoutError):
+            async with asyncio.timeout(START_SECONDS):
+                await self._make(account)
+
+    def rest(self, account: str) -> None:
+        """The account has no shard now: its user need not be made again."""
+        self._users.pop(account, None)
+
+    async def unlink(self, account: str, seconds: float) -> str:
+        """Ask the shard to unlink its device; gives '' when it did, else what was wrong."""
+        try:
+            result = await self._door.command(account, Verb.UNLINK, "", seconds, seconds)
+        except RedisAway as error:
+            return error.sentence
+        if result is None:
+            return "The shard did not answer in time."
+        return "" if result.ok else result.sentence or "The shard could not unlink."
+
+    async def forget(self, account: str) -> None:
+        """Remove all keys and the user of an account. Raises RedisAway."""
+        self.rest(account)
+        await self._door.delete_account(account)
+        with suppress(NoAcl):  # then there is none
+            await self._door.delete_user(account)
+
+    async def run(self) -> None:
+        """Read what shards publish, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._read())
+            tasks.create_task(self._sweep())
+
+    async def close(self) -> None:
+        """Close the connections."""
+        with suppress(OSError, TimeoutError):
+            await self._door.close()
+
+    # ---- inside --------------------------------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        cursor = "0"
+        while True:
+            try:
+                if self.away:
+                    await self._come_back()
+                for passed, change in await self._door.states(cursor, _READ):
+                    cursor = passed
+                    self._told(change)
+            except RedisAway:
+                cursor = "0"  # a Redis that lost its stream begins its numbers anew
+                if not self.away:
+                    self.away = True
+                    self._log(Event.REDIS_LOST, "warning")
+                await asyncio.sleep(_RETRY)
+
+    async def _come_back(self) -> None:
+        """Make all users again, since a Redis that was restarted has forgotten them. Raises RedisAway."""
+        await self._door.supports_acl()
+        for account in list(self._users):
+            await self._make(account)
+        self.away = False
+        self._log(Event.REDIS_REACHED, users=len(self._users))
+
+    async def _make(self, account: str) -> None:
+        epoch = self._users.get(account)
+        if epoch is None:
+            return
+        try:
+            await self._door.make_user(account, redis_password(self._master, self._gateway, account, epoch))
+            self.users = True
+        except NoAcl:
+            if self.users:
+                self._log(Event.REDIS_WITHOUT_USERS, "error")
+            self.users = False
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP)
+            for account, beat in (await self._door.heartbeats(list(self._users))).items():
+                self._told(_state(account, beat))
+
+
+def _state(account: str, beat: Heartbeat) -> StateChange:
+    return StateChange(
+        account=account,
+        epoch=beat.epoch,
+        instance=beat.instance,
+        reason=beat.reason,
+        since=beat.since or time.time(),
+        xmpp=beat.xmpp,
+        paired=beat.paired,
+    )

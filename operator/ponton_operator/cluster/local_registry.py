@@ -1,0 +1,166 @@
+"""The accounts that the local runtime holds: what the folder wants, with what was decided before, as whole resources.
+
+Does what an API server does on a cluster: generation, creation time, immutable fields, deletion. Called by
+`local_runtime` after each look at the folder.
+"""
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from ponton_bridge.coordination.contract import StateChange
+from ponton_bridge.shard.logs import Log
+from ponton_operator.cluster.events import Event
+from ponton_operator.cluster.local_folder import FILE, Folder, Problem
+from ponton_operator.plan.fleet import Owners
+from ponton_operator.plan.values import Outcome
+from ponton_operator.resources.account import AccountStatus, BridgeAccount
+from ponton_operator.resources.base import Metadata, moment
+
+# Seconds that a file must be missing before its account counts as deleted: editors remove and write anew.
+GONE_AFTER: Final = 0.5
+
+
+@dataclass(slots=True)
+class Held:
+    """One account, and what was seen of it besides its processes."""
+
+    account: BridgeAccount
+    state: StateChange | None = None
+    outcome: Outcome | None = None
+    permit: bool = False
+    missing: float | None = None  # since when there is no file
+
+
+@dataclass(slots=True)
+class Registry:
+    """All accounts by name; `owners` knows which of two of one owner counts."""
+
+    folder: Folder
+    log: Log
+    clock: Callable[[], float] = time.time
+    held: dict[str, Held] = field(default_factory=dict)
+    owners: Owners = field(default_factory=Owners)
+    _refused: dict[str, str] = field(default_factory=dict)  # by account: an edit that cannot be taken
+    _reported: tuple[Problem, ...] = ()
+    _unreadable: str = ""
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether another look is needed although no file changed."""
+        return any(h.missing for h in self.held.values()) or self.folder.accounts.keys() - self.held.keys() != set()
+
+    def look(self) -> bool:
+        """Look at the folder; gives whether anything changed. Raises OSError, and tells so as long as it lasts."""
+        try:
+            changed = self.folder.scan()
+        except OSError as error:
+            self._unreadable = f"The folder of accounts cannot be read ({error.strerror}); everything stays as it is."
+            raise
+        self._unreadable = ""
+        return changed
+
+    def recover(self) -> None:
+        """Take in accounts that have a status but no file: their deletion was not finished. Raises OSError."""
+        for name in self.folder.statuses() - self.folder.accounts.keys():
+            if account := self.folder.read_status(name):
+                self._put(name, Held(account))
+
+    def take(self) -> set[str]:
+        """Bring what is held up to date with the folder; gives the names to plan."""
+        dirty: set[str] = set()
+        self._report()
+        for name, wanted in self.folder.accounts.items():
+            held = self.held.get(name)
+            if held is None:
+                dirty |= self._add(name, wanted)
+            elif held.account.metadata.deletion_timestamp is None:
+                held.missing = None
+                dirty |= self._update(name, held, wanted)
+        for name in [n for n in self.held if n not in self.folder.accounts]:
+            dirty |= self._missing(name, self.held[name])
+        return dirty
+
+    def drop(self, name: str) -> set[str]:
+        """Forget an account; gives the names to plan instead."""
+        self.held.pop(name, None)
+        self._refused.pop(name, None)
+        return self.owners.drop(name)
+
+    def problems(self) -> list[str]:
+        """Give sentences about files and edits that could not be taken."""
+        folder = [self._unreadable] if self._unreadable else []
+        files = [f"{p.file}: {line}" for p in self.folder.problems for line in p.sentence.splitlines()]
+        return folder + files + list(self._refused.values())
+
+    # ---- inside --------------------------------------------------------------------------------------------
+
+    def _add(self, name: str, wanted: BridgeAccount) -> set[str]:
+        before = self.folder.read_status(name)
+        if before and before.metadata.deletion_timestamp:
+            return self._put(name, Held(before))  # the deletion is finished first; the file is a new account then
+        metadata = before.metadata if before else wanted.metadata.model_copy(update={"generation": 1})
+        if metadata.creation_timestamp is None or not metadata.uid:
+            made = metadata.creation_timestamp or moment(self.clock())
+            metadata = metadata.model_copy(
+                update={"uid": metadata.uid or str(uuid.uuid4()), "creation_timestamp": made}
+            )
+        status = before.status if before else AccountStatus()
+        spec = before.spec if before else wanted.spec
+        held = Held(BridgeAccount(metadata=metadata, spec=spec, status=status))
+        self.log(Event.ACCOUNT_ADDED, account=name)
+        return self._put(name, held) | self._update(name, held, wanted) | {name}
+
+    def _update(self, name: str, held: Held, wanted: BridgeAccount) -> set[str]:
+        old = held.account
+        self._refused.pop(name, None)
+        spec = wanted.spec
+        if spec.owner != old.spec.owner:
+            file = self.folder.files[name].name
+            self._refused[name] = (
+                f"{file}: spec.owner: the owner cannot be changed; delete the account and make another"
+            )
+            spec = old.spec
+        metadata = self._metadata(name, old.metadata, wanted.metadata)
+        if spec != old.spec:
+            metadata = metadata.model_copy(update={"generation": metadata.generation + 1})
+        if (spec, metadata) == (old.spec, old.metadata):
+            return set()
+        return self._put(name, held, old.model_copy(update={"spec": spec, "metadata": metadata}))
+
+    def _metadata(self, name: str, old: Metadata, wanted: Metadata) -> Metadata:
+        annotations = wanted.annotations | {FILE: self.folder.files[name].name}
+        return old.model_copy(update={"annotations": annotations, "labels": wanted.labels})
+
+    def _put(self, name: str, held: Held, account: BridgeAccount | None = None) -> set[str]:
+        held.account = account or held.account
+        self.held[name] = held
+        return self.owners.put(held.account) | {name}
+
+    def _missing(self, name: str, held: Held) -> set[str]:
+        """Conclude that an account is to be deleted, once its file is surely gone while its status is there."""
+        metadata = held.account.metadata
+        if metadata.deletion_timestamp or not self.folder.is_gone(name, metadata.annotations.get(FILE, "")):
+            held.missing = None
+            return set()
+        now = self.clock()
+        held.missing = held.missing or now
+        if now - held.missing < GONE_AFTER:
+            return set()
+        if not self.folder.status_file(name).exists():
+            self.log(Event.ACCOUNT_VANISHED, "warning", account=name)
+            return self.drop(name) | {name}
+        held.missing = None
+        gone = metadata.model_copy(update={"deletion_timestamp": moment(now)})
+        return self._put(name, held, held.account.model_copy(update={"metadata": gone}))
+
+    def _report(self) -> None:
+        """Log problems when they change; the sentences are for the status only, they may hold what people wrote."""
+        if self.folder.problems != self._reported:
+            self._reported = self.folder.problems
+            for problem in self._reported:
+                self.log(Event.FILE_REFUSED, "warning", file=problem.hidden)
+            if not self._reported:
+                self.log(Event.FILES_ACCEPTED)

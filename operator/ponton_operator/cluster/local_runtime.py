@@ -1,0 +1,160 @@
+"""The local runtime: the same resources, plans, doors and shards as on a cluster, with a folder instead of the API.
+
+Watches the folder of accounts and the gateway's file, lets the reconciler do the rest, and keeps the front desk. Called
+by `programs.local`. Everything that a plan rests on is in files or in the children's table, so the runtime may be
+killed at any moment; its children end with it, and the next run takes new epochs.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from ponton_bridge.coordination.contract import StateChange
+from ponton_bridge.shard.logs import Log
+from ponton_operator.cluster.coordination import Coordination
+from ponton_operator.cluster.events import Event
+from ponton_operator.cluster.local_children import GRACE, Children
+from ponton_operator.cluster.local_desk import NAME as DESK
+from ponton_operator.cluster.local_desk import FrontDesk
+from ponton_operator.cluster.local_folder import POLL, Folder
+from ponton_operator.cluster.local_gateway import Gateway
+from ponton_operator.cluster.local_isolation import Uids
+from ponton_operator.cluster.local_layout import Home
+from ponton_operator.cluster.local_reconcile import Reconciler
+from ponton_operator.cluster.local_registry import Registry
+from ponton_operator.cluster.local_shards import Shards
+from ponton_operator.cluster.local_spawn import Spawn
+from ponton_operator.cluster.local_summary import Seen, summary
+
+_SUMMARY: Final = 0.5  # seconds between looks at what the gateway's status should say
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where things are; `uids` empty: all run as we do, `reduced` says why. `through`: children write to our stderr."""
+
+    accounts: Path
+    state: Path
+    uids: range = range(0)
+    reduced: str = ""
+    through: bool = False
+
+
+class LocalRuntime:
+    """One gateway on this machine."""
+
+    def __init__(
+        self, settings: Settings, gateway: Gateway, spawn: Spawn, log: Log, clock: Callable[[], float] = time.time
+    ) -> None:
+        resource = gateway.resource
+        self._settings, self._gateway, self._log, self._clock = settings, gateway, log, clock
+        self._children = Children(spawn, self._changed, lambda name: log(Event.SHARD_KILLED, "warning", account=name))
+        self._registry = Registry(Folder(settings.accounts, resource.metadata.name), log, clock)
+        self._coordination = Coordination(gateway.redis_url, resource.metadata.name, gateway.master, self._told, log)
+        uids = Uids(settings.state / "uids.json", settings.uids)
+        uids.load()
+        self._shards = Shards(
+            settings.state / "shards", gateway, self._children, self._coordination, uids, log, settings.through
+        )
+        self._accounts = Reconciler(self._registry, self._children, self._shards, log, clock)
+        home = Home(settings.state / DESK)
+        accounts = settings.accounts.absolute()
+        self._desk = FrontDesk(
+            home,
+            self._children,
+            lambda epoch, instance: gateway.tell_desk(epoch, instance, home, accounts),
+            log,
+            settings.through,
+            on=resource.spec.selfservice.front_desk,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set, then end everything in order: the door, the shards, the books."""
+        self._adopt()
+        self._registry.folder.scan()
+        self._registry.recover()
+        self._take()
+        self._log(
+            Event.RUNTIME_STARTED,
+            accounts=len(self._registry.held),
+            isolation="by process" if self._settings.reduced else "by user",
+        )
+        async with asyncio.TaskGroup() as tasks:
+            loops = (self._coordination.run(), self._watch(), self._desk.run(), self._summarise())
+            running = [tasks.create_task(loop) for loop in loops]
+            await stop.wait()
+            for task in running:
+                task.cancel()
+        await self._end()
+
+    def _adopt(self) -> None:
+        """Find what an earlier run may have left behind, even of accounts that are gone."""
+        shards = self._settings.state / "shards"
+        for home in [Home(self._settings.state / DESK), *(Home(path) for path in shards.glob("*"))]:
+            if self._children.adopt(home.path.name, home.pidfile, home.lock):
+                self._log(Event.LEFTOVER_FOUND, "warning", account=home.path.name)
+
+    async def _watch(self) -> None:
+        """Look at the files again and again; a look that takes longer is followed by a longer rest."""
+        while True:
+            began = time.monotonic()
+            if await asyncio.to_thread(self._gateway.refresh):
+                self._gateway_changed()
+            with suppress(OSError):  # a folder that cannot be read leaves everything as it is; the look says so
+                if await asyncio.to_thread(self._registry.look) or self._registry.unsettled:
+                    self._take()
+            await asyncio.sleep(max(POLL, 10 * (time.monotonic() - began)))
+
+    def _take(self) -> None:
+        for name in self._registry.take():
+            self._accounts.queue.add(name)
+
+    def _gateway_changed(self) -> None:
+        self._log(Event.GATEWAY_READ, revision=self._gateway.revision)
+        self._desk.on = self._gateway.resource.spec.selfservice.front_desk
+        self._desk.restart()
+        self._accounts.admit()
+        for name in self._registry.held:
+            self._accounts.queue.add(name)
+
+    def _told(self, state: StateChange) -> None:
+        self._accounts.told(state)
+
+    def _changed(self, name: str) -> None:
+        """A child has ended."""
+        if name == DESK:
+            self._desk.changed()
+        else:
+            self._accounts.queue.add(name)
+
+    async def _summarise(self) -> None:
+        while True:
+            problems = (
+                self._gateway.problem,
+                self._desk.problem,
+                *self._registry.problems(),
+                *self._shards.problems.values(),
+            )
+            seen = Seen(
+                problems=tuple(problem for problem in problems if problem),
+                redis=not self._coordination.away and self._coordination.users,
+                desk=self._children.is_running(DESK),
+                reduced=self._settings.reduced,
+            )
+            accounts = [held.account for held in self._registry.held.values()]
+            status = summary(self._gateway.resource.spec, self._gateway.status, accounts, seen, self._clock())
+            await asyncio.to_thread(self._gateway.write_status, status)
+            await asyncio.sleep(_SUMMARY)
+
+    async def _end(self) -> None:
+        await self._accounts.close()
+        with suppress(TimeoutError):
+            await self._desk.close()
+        await self._children.stop_all(GRACE)
+        await self._accounts.record_ends()
+        await self._coordination.close()
+        self._log(Event.RUNTIME_STOPPED)
