@@ -138,14 +138,17 @@ class AccountHandle:
         return list(answer["records"])
 
     async def wait_for(self, kind: str, *, since: int = 0, patience: float = PATIENCE, **fields: Any) -> Json:  # noqa: ANN401
-        """The first record of this kind after `since` whose fields are these; raises AssertionError without one."""
+        """The first record of this kind after `since` whose fields are these; raises AssertionError without one.
+
+        Fields as in `inbox`, `from_` for the sender's number.
+        """
         deadline = asyncio.get_running_loop().time() + patience
         seen: list[Json] = []
         while (left := deadline - asyncio.get_running_loop().time()) > 0:
             for record in await self.inbox(since, min(left, POLL), kind):
                 since = record["n"]
                 seen.append(record)
-                if all(record.get(name) == value for name, value in fields.items()):
+                if _has(record, fields):
                     return record
         raise AssertionError(f"{self!r} saw no {kind} with {fields}; seen: {seen}")
 
@@ -159,7 +162,7 @@ class AccountHandle:
         while len(found) < count and (left := deadline - asyncio.get_running_loop().time()) > 0:
             for record in await self.inbox(since, min(left, POLL), "message"):
                 since = record["n"]
-                if all(record.get(name) == value for name, value in fields.items()):
+                if _has(record, fields):
                     found.append(record["text"])
         return found
 
@@ -173,6 +176,10 @@ class AccountHandle:
     async def _call(self, method: str, part: str, fields: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
         path = f"/accounts/{quote(self.lid)}" + (f"/{part}" if part else "")
         return await self.sandbox.call(method, path, fields)
+
+
+def _has(record: Json, fields: Mapping[str, Any]) -> bool:
+    return all(record.get(name.removesuffix("_")) == value for name, value in fields.items())
 
 
 Who = AccountHandle | str

@@ -146,10 +146,20 @@ async def burst(house: House, phone: Phone, fields: Fields) -> Json:
     start, ids = loop.time(), []
     for number in range(count):
         ids.append(phone.send(to, content.text_message(f"{prefix}{number}")))
-        ahead = start + (number + 1) / rate - loop.time() if rate else 0
-        if ahead > 0 or number % BREATH == 0:
-            await asyncio.sleep(max(ahead, 0))
+        if (seconds := pause(number + 1, rate, loop.time() - start)) is not None:
+            await asyncio.sleep(seconds)
     return {"ids": ids}
+
+
+def pause(sent: int, rate: float, elapsed: float) -> float | None:
+    """How long to wait before the next message of a burst, None for not at all.
+
+    Keeps to the rate from the start on, so that a late message is made up for; lets others run now and then.
+    """
+    ahead = sent / rate - elapsed if rate else 0
+    if ahead > 0:
+        return ahead
+    return 0 if sent % BREATH == 0 else None
 
 
 async def typing(house: House, phone: Phone, fields: Fields) -> None:

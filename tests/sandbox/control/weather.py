@@ -69,6 +69,7 @@ async def trace(house: House, fields: Fields) -> Json:
     """
     since, who = fields.count("since", 0), _scope(house, fields, "who")
     events = set(filter(None, fields.text("events", "").split(",")))
+    limit = fields.count("limit", TRACE_LENGTH, least=1)
     if house.recorded <= since and (wait := fields.number("wait", 0)):
         await house.bell.wait(min(wait, MAX_WAIT))
     entries, last = house.router.world.trace, house.recorded
@@ -79,8 +80,8 @@ async def trace(house: House, fields: Fields) -> Json:
         and (not events or entry.event in events)
         and (who is None or (entry.who is not None and who in {entry.who, entry.who.bare}))
     )
-    found = [stanzas.traced(*each) for each in islice(wanted, fields.count("limit", TRACE_LENGTH, least=1))]
-    return {"entries": found, "last": found[-1]["n"] if len(found) == fields.count("limit", 0) else last}
+    found = [stanzas.traced(*each) for each in islice(wanted, limit)]
+    return {"entries": found, "last": found[-1]["n"] if len(found) == limit else last}
 
 
 async def stats(house: House, _fields: Fields) -> Json:
