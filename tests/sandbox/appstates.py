@@ -30,8 +30,8 @@ class AppStates:
         held = self._collection(account, name)
         if base != held.version:
             return None
-        held.version += 1
-        held.patches.append(_numbered(patch, held.version))
+        held.patches.append(_numbered(patch, base + 1))
+        held.version = base + 1
         news = node("collection", name=name, version=held.version)
         for number in account.devices:
             if number != by:

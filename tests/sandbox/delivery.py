@@ -42,7 +42,7 @@ class Delivery:
         if device is None:
             self.to_device(sender.lid, stanza)
         elif device.session is not None:
-            self._write(device, stanza)
+            self._write(device, stanza, "answered")
 
     def acknowledged(self, device: Device, tag: str, identifier: str, kind: str = "", *addresses: str) -> None:
         """Strike a stanza out of a device's outbox; a repeated acknowledgement changes nothing."""
@@ -95,12 +95,12 @@ class Delivery:
         if self._write(device, stanza):
             entry.writes += 1
 
-    def _write(self, device: Device, stanza: Node) -> bool:
+    def _write(self, device: Device, stanza: Node, event: str = "sent") -> bool:
         plan = self.faults.outgoing(stanza, device.lid, device.pn)
         for copy in plan.copies:
             if device.session is not None:
                 device.session.send(copy, plan.delay)
-                self.world.record("sent", device, copy)
+                self.world.record(event, device, copy)
         if not plan.copies:
             self.world.record("swallowed", device, stanza)
         return bool(plan.copies)

@@ -139,3 +139,8 @@ class Net:
         assert answer is not None
         assert "q1" == answer.get("id")
         return answer
+
+    @staticmethod
+    def sender(device: Device) -> Sender:
+        """A linked device as the writer of a stanza."""
+        return Sender(device.account, device.number)
