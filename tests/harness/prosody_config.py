@@ -98,6 +98,7 @@ class Options:
     without_modules: Sequence[str] = ()
     privileges: Mapping[str, LuaValue] | None = None
     log_level: str = "info"
+    more: str = ""  # Lua text at the end of the file: further hosts and components
 
 
 def lua(value: LuaValue) -> str:
@@ -198,6 +199,7 @@ def render(
             *_lines(shards),
             f'Component {lua(upload)} "http_file_share"',
             *_lines(files),
+            options.more,
             "",
         ]
     )

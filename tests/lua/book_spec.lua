@@ -1,7 +1,7 @@
 -- The book of owners as a fold over the journal.
 local support = dofile "tests/lua/support.lua";
 local box, journal = support.lib "box", support.lib "journal";
-local lib = support.lib "book" (box, journal, function () return "keep"; end);
+local lib = support.lib "book" (box, journal);
 
 local function open(disk, keep, gen)
 	local book = lib.new(journal.new(disk), keep ~= false);
@@ -20,9 +20,9 @@ local function image(book)
 		parts[#parts + 1] = ("%s #%d e%d %q s%d c%d r%.1f f%d n%d b%d w%d q%d"):format(owner, r.id, r.epoch, r.instance, r.seq,
 			r.count, r.released or 0, b.first, b.next, b.bytes, b.waiting, b.q_bytes);
 		for n = b.first, b.next - 1 do parts[#parts + 1] = ("%d=%s@%.1f"):format(n, tostring(b.xml[n]), b.at[n]); end
-		for position, entry in box.entries(b) do
-			parts[#parts + 1] = ("%d:%s %q %s@%.1f"):format(position, entry.kind, entry.key, entry.xml, entry.at);
-			if entry.key ~= "" then assert.equal(position, box.named(b, entry.key)); end
+		for position, xml, at, kind, key in box.entries(b) do
+			parts[#parts + 1] = ("%d:%s %q %s@%.1f"):format(position, kind, key, xml, at);
+			if key ~= "" then assert.equal(position, box.named(b, key)); end
 		end
 	end
 	return table.concat(parts, "\n");
@@ -43,7 +43,7 @@ local function change(book, time, seen)
 		local front = math.random() < 0.2;
 		book:commit("Q", record, front and box.front(b) or box.tail(b), time, "keep", front and "key" .. made or "", xml);
 	elseif dice < 0.55 and b.waiting > 0 then
-		book:commit("M", record, (box.head(b)));
+		book:commit("M", record, math.random(b.waiting));
 	elseif dice < 0.65 and b.waiting > 0 then
 		book:commit("X", record, (box.head(b)));
 	elseif dice < 0.75 and box.unacked(b) > 0 then

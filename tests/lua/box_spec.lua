@@ -10,7 +10,7 @@ end
 
 local function texts(one)
 	local found = {};
-	for _, entry in box.entries(one) do found[#found + 1] = entry.xml; end
+	for _, xml in box.entries(one) do found[#found + 1] = xml; end
 	return table.concat(found, " ");
 end
 
@@ -68,18 +68,18 @@ describe("a queue", function ()
 		local one = queue("a", "b", "c");
 		box.remove(one, 1);
 		box.remove(one, 2);
-		local position, entry = box.head(one);
-		assert.same({ 3, "c" }, { position, entry.xml });
+		assert.equal(3, box.head(one));
+		assert.same({ "c", 0, "keep", "" }, { box.entry(one, 3) });
 	end);
 	it("is nothing when it is empty, and goes on afterwards", function ()
 		local one = queue("a");
 		local position = box.head(one);
-		assert.equal("a", box.remove(one, position).xml);
+		assert.equal("a", (box.remove(one, position)));
 		assert.is_nil(box.head(one));
 		assert.is_nil(one.queue);
 		assert.is_nil(box.remove(one, position));
 		box.enqueue(one, box.tail(one), 0, "keep", "", "b");
-		assert.equal("b", select(2, box.head(one)).xml);
+		assert.equal("b", (box.entry(one, box.head(one))));
 	end);
 	it("takes an entry in front", function ()
 		local one = queue("b");
@@ -101,6 +101,13 @@ describe("a queue", function ()
 		assert.is_nil(box.named(one, "k"));
 		assert.is_nil(box.named(box.new(), "k"));
 	end);
+	it("keeps what is found out about an entry, for as long as it waits", function ()
+		local one = box.new();
+		box.enqueue(one, 1, 0, box.UNKNOWN, "", "a");
+		assert.equal(box.UNKNOWN, (select(3, box.entry(one, 1))));
+		box.know(one, 1, "mute");
+		assert.same({ "a", 0, "mute", "" }, { box.remove(one, 1) });
+	end);
 	it("may be emptied while somebody iterates", function ()
 		local one = queue("a", "b", "c");
 		for position in box.entries(one) do box.remove(one, position); end
@@ -114,7 +121,7 @@ describe("an unwound window", function ()
 		local one = filled(3);
 		box.gap(one, 2);
 		box.enqueue(one, box.tail(one), 9, "keep", "", "q");
-		box.unwind(one, box.front(one), function () return "mute"; end);
+		box.unwind(one, box.front(one));
 		assert.equal("x1 x3 q", texts(one));
 		assert.same({ 4, 4, 0 }, { one.first, one.next, one.bytes });
 		assert.same({ 3, 5 }, { one.waiting, one.q_bytes });
@@ -133,10 +140,9 @@ describe("a random walk over window and queue", function ()
 					box.enqueue(one, box.tail(one), made, "keep", "", tostring(made));
 					queue[#queue + 1] = tostring(made);
 				elseif dice < 0.65 and #queue > 0 then
-					local position, entry = box.head(one);
-					box.remove(one, position);
-					box.push(one, entry.at, entry.xml);
-					assert.equal(queue[1], entry.xml);
+					local xml, at = box.remove(one, box.head(one));
+					box.push(one, at, xml);
+					assert.equal(queue[1], xml);
 					window[#window + 1] = table.remove(queue, 1);
 				elseif dice < 0.8 and #window > 0 then
 					local count = math.random(#window);
@@ -150,7 +156,7 @@ describe("a random walk over window and queue", function ()
 					end
 					table.remove(queue, nr);
 				elseif dice < 0.93 then
-					box.unwind(one, box.front(one), function () return "keep"; end);
+					box.unwind(one, box.front(one));
 					for i = #window, 1, -1 do table.insert(queue, 1, window[i]); end
 					window = {};
 				end

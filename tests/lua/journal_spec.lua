@@ -5,7 +5,7 @@ local journal = support.lib "journal";
 -- Every tag with fields that its format takes.
 local RECORDS = {
 	{ "V", "gen" }, { "O", 1, "a@b" }, { "E", 1, 7, "pod" }, { "C", 1, 12, 999999999999999 }, { "L", 1, 1000.5 }, { "P", 1 },
-	{ "W", 1, 1000.25, "<message/>" }, { "Q", 1, -3, 1.5, "keep", "m\0a\0b", "<message>\0\255</message>" }, { "M", 1, -3 },
+	{ "W", 1, 1000.25, "<message/>" }, { "Q", 1, -3, 1.5, "keep", "m\0a\0b", "<message>\0\255</message>" }, { "M", 1, 3 },
 	{ "X", 1, 4 }, { "A", 1, 42 }, { "G", 1, 43 }, { "U", 1, -7 }, { "S", 1, ("x"):rep(70000) }, { "Z" },
 };
 

@@ -94,7 +94,7 @@ end
 function support.world(options)
 	local settings, secrets, box = support.lib "settings", support.lib "secrets", support.lib "box";
 	local patience, journal = support.lib "patience", support.lib "journal";
-	local new_book = support.lib "book" (box, journal, patience.classify_text).new;
+	local new_book = support.lib "book" (box, journal).new;
 	local world = { disk = support.disk(), clock = 1000, sent = {}, posted = {}, fired = {}, generation = 0, logged = {} };
 	world.options = { window = 4, window_bytes = 1e6, domain_size = 1e6, domain_bytes = 1e9, queue_age = 900, iq_age = 15,
 		startup_grace = 30, queue = { size = 500, bytes = 1e6 }, gateway = { size = 500, bytes = 1e6 },

@@ -10,7 +10,7 @@ local RELEASED_FOR = 400 * 86400; -- seconds; longer than any backup that somebo
 local VOLATILE = { W = true, Q = true, M = true, X = true, A = true, G = true, U = true };
 
 -- Positions, kinds and numbers as in box.lib.lua.
-return function (box_lib, journal_lib, classify_text)
+return function (box_lib, journal_lib)
 	local encode, decode = journal_lib.encode, journal_lib.decode;
 	local methods = {};
 	local book_mt = { __index = methods };
@@ -77,15 +77,19 @@ return function (box_lib, journal_lib, classify_text)
 		box_lib.enqueue(record.box, position, at, kind, key, xml);
 		return position;
 	end
-	function apply.M(_, record, position)
-		local entry = box_lib.remove(record.box, position);
-		if not entry then return nil; end
-		return entry.xml, box_lib.push(record.box, entry.at, entry.xml);
+	function apply.M(_, record, count)
+		local box = record.box;
+		for _ = 1, count do
+			local xml, at = box_lib.remove(box, box_lib.head(box));
+			if not xml then return nil; end
+			box_lib.push(box, at, xml);
+		end
+		return true;
 	end
 	function apply.X(book, record, position)
-		local entry = box_lib.remove(record.box, position);
-		if entry then account(book, -1, -#entry.xml); end
-		return entry;
+		local xml = box_lib.remove(record.box, position);
+		if xml then account(book, -1, -#xml); end
+		return xml;
 	end
 	function apply.A(book, record, h)
 		local count, bytes = box_lib.ack(record.box, h);
@@ -98,7 +102,7 @@ return function (box_lib, journal_lib, classify_text)
 		return xml;
 	end
 	function apply.U(_, record, position)
-		box_lib.unwind(record.box, position, classify_text);
+		box_lib.unwind(record.box, position);
 		return true;
 	end
 
@@ -111,9 +115,9 @@ return function (box_lib, journal_lib, classify_text)
 			for n = box.first, box.next - 1 do
 				parts[#parts + 1] = string.pack("<s4", encode("W", record.id, box.at[n], box.xml[n] or ""));
 			end
-			for position, entry in box_lib.entries(box) do
+			for position, xml, at, kind, key in box_lib.entries(box) do
 				parts[#parts + 1] = string.pack("<s4",
-					encode("Q", record.id, position, entry.at, entry.kind, entry.key, entry.xml));
+					encode("Q", record.id, position, at, kind, key, xml));
 			end
 		end
 		return table.concat(parts);

@@ -2,7 +2,8 @@
 -- queue (not written yet). Pure; book.lib.lua keeps one per owner and writes every change to the journal.
 --
 -- Window numbers are first..next-1; a number is given when a stanza leaves the queue. Queue positions only
--- grow (or grow downwards in front), so that the journal can name an entry. Entries: { at, kind, key, xml }.
+-- grow (or grow downwards in front), so that the journal can name an entry. Entries are kept in columns, not as
+-- tables of their own: a long queue then costs the garbage collector little.
 
 local function new()
 	return { first = 1; next = 1; xml = {}; at = {}; bytes = 0;
@@ -53,18 +54,22 @@ end
 local function tail(box) return box.q_last + 1; end
 local function front(box) return box.q_first - 1; end
 
--- Put an entry at an end of the queue (position from `tail` or `front`). A key makes it findable by `named`.
+-- Put an entry at an end of the queue (position from `tail` or `front`). A key makes it findable by `named`; kind
+-- UNKNOWN is for what was not looked at yet.
+local UNKNOWN = "unknown";
 local function enqueue(box, position, at, kind, key, xml)
 	local queue = box.queue;
 	if not queue then
-		queue = {};
+		queue = { xml = {}, at = {}, kind = {}, key = {} };
 		box.queue, box.q_first, box.q_last = queue, position, position;
 	end
-	queue[position] = { at = at, kind = kind, key = key, xml = xml };
+	queue.xml[position], queue.at[position] = xml, at;
+	if kind ~= UNKNOWN then queue.kind[position] = kind; end
 	if position < box.q_first then box.q_first = position; end
 	if position > box.q_last then box.q_last = position; end
 	box.waiting, box.q_bytes = box.waiting + 1, box.q_bytes + #xml;
 	if key ~= "" then
+		queue.key[position] = key;
 		box.latest = box.latest or {};
 		box.latest[key] = position;
 	end
@@ -75,47 +80,62 @@ local function named(box, key)
 	return box.latest and box.latest[key];
 end
 
--- Take an entry out of the queue; returns it, or nil.
+-- What is at a position: xml, at, kind, key; or nil.
+local function entry(box, position)
+	local queue = box.queue;
+	local xml = queue and queue.xml[position];
+	if xml then return xml, queue.at[position], queue.kind[position] or UNKNOWN, queue.key[position] or ""; end
+end
+
+-- Note the kind of an entry that was looked at.
+local function know(box, position, kind)
+	box.queue.kind[position] = kind;
+end
+
+-- Take an entry out of the queue; returns it as `entry` does.
 local function remove(box, position)
-	local entry = box.queue and box.queue[position];
-	if not entry then return nil; end
-	box.queue[position] = nil;
-	box.waiting, box.q_bytes = box.waiting - 1, box.q_bytes - #entry.xml;
-	if entry.key ~= "" and box.latest[entry.key] == position then box.latest[entry.key] = nil; end
+	local xml, at, kind, key = entry(box, position);
+	if not xml then return nil; end
+	local queue = box.queue;
+	queue.xml[position], queue.at[position] = nil, nil;
+	if kind ~= UNKNOWN then queue.kind[position] = nil; end
+	box.waiting, box.q_bytes = box.waiting - 1, box.q_bytes - #xml;
+	if key ~= "" then
+		queue.key[position] = nil;
+		if box.latest[key] == position then box.latest[key] = nil; end
+	end
 	if box.waiting == 0 then
 		box.queue, box.latest, box.q_first = nil, nil, box.q_last + 1;
 	else
-		while not box.queue[box.q_first] do box.q_first = box.q_first + 1; end
+		while not queue.xml[box.q_first] do box.q_first = box.q_first + 1; end
 	end
-	return entry;
+	return xml, at, kind, key;
 end
 
--- Position and entry at the head of the queue, or nil.
+-- The position at the head of the queue, or nil.
 local function head(box)
-	local queue = box.queue;
-	if queue then return box.q_first, queue[box.q_first]; end
+	return box.queue and box.q_first;
 end
 
--- Iterate over position, entry in order; entries may be removed meanwhile.
+-- Iterate over position, xml, at, kind, key in order; entries may be removed meanwhile.
 local function entries(box)
 	local position, last = box.q_first - 1, box.q_last;
 	return function ()
 		while box.queue and position < last do
 			position = position + 1;
-			local entry = box.queue[position];
-			if entry then return position, entry; end
+			if box.queue.xml[position] then return position, entry(box, position); end
 		end
 	end
 end
 
 -- Move the unacknowledged window back in front of the queue, downwards from `position` (a stream without numbers
--- follows): nothing that was written to the old one is known to have arrived. `kind_of(xml)` classifies it.
-local function unwind(box, position, kind_of)
+-- follows): nothing that was written to the old one is known to have arrived.
+local function unwind(box, position)
 	for n = box.next - 1, box.first, -1 do
 		local text, at = box.xml[n], box.at[n];
 		box.xml[n], box.at[n] = nil, nil;
 		if text then
-			enqueue(box, position, at, kind_of(text), "", text);
+			enqueue(box, position, at, UNKNOWN, "", text);
 			position = position - 1;
 		end
 	end
@@ -124,5 +144,6 @@ end
 
 return {
 	new = new; push = push; ack = ack; gap = gap; unacked = unacked; tail = tail; front = front;
-	enqueue = enqueue; named = named; remove = remove; head = head; entries = entries; unwind = unwind;
+	enqueue = enqueue; named = named; UNKNOWN = UNKNOWN; remove = remove; head = head; entry = entry; know = know;
+	entries = entries; unwind = unwind;
 };

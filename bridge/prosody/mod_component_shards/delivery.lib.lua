@@ -45,14 +45,21 @@ return function (host, box_lib, patience)
 		end
 	end
 
+	-- Put a stanza into the queue. Its kind matters when the stream is away; behind a full window it is found out
+	-- only if the stanza ever gets over age.
 	local function park(record, stanza)
 		local box, now = record.box, host.now();
-		local kind, key = patience.classify(stanza);
-		local earlier = key ~= "" and box_lib.named(box, key);
-		if earlier and book:commit("X", record, earlier) then totals.dropped = totals.dropped + 1; end
 		local session = record.session;
-		local away = not (session and session.live);
-		local xml = away and patience.stamped(stanza, kind, host.domain, now) or tostring(stanza);
+		local kind, key = box_lib.UNKNOWN, "";
+		local xml;
+		if session and session.live then
+			xml = tostring(stanza);
+		else
+			kind, key = patience.classify(stanza);
+			local earlier = key ~= "" and box_lib.named(box, key);
+			if earlier and book:commit("X", record, earlier) then totals.dropped = totals.dropped + 1; end
+			xml = patience.stamped(stanza, kind, host.domain, now);
+		end
 		local limit = record.owner == "" and options.gateway or options.queue;
 		if box.waiting >= limit.size or box.q_bytes + #xml > limit.bytes or domain_full(#xml) then
 			return refuse(stanza, "overflow");
@@ -61,7 +68,7 @@ return function (host, box_lib, patience)
 			return refuse(stanza, "storage");
 		end
 		totals.queued = totals.queued + 1;
-		remind(record, now + options[KINDS[kind].patience]);
+		remind(record, now + (KINDS[kind] and options[KINDS[kind].patience] or options.iq_age));
 	end
 
 	-- Give a stanza to a record's stream, now or later; what can be neither goes back to its sender.
@@ -87,27 +94,39 @@ return function (host, box_lib, patience)
 		return park(record, stanza);
 	end
 
+	-- Move as much of the queue into the window as it takes; returns the text to write.
+	local function fill_window(record)
+		local box = record.box;
+		local free, bytes, count = options.window - unacked(box), options.window_bytes - box.bytes, 0;
+		for _, xml in box_lib.entries(box) do
+			if count >= free or bytes <= 0 then break; end
+			count, bytes = count + 1, bytes - #xml;
+		end
+		local first = box.next;
+		if count == 0 or not book:commit("M", record, count) then return ""; end
+		book:flush(); -- the numbers are on disk before the client can name them
+		return table.concat(box.xml, "", first, box.next - 1);
+	end
+
+	-- Take as much out of the queue as a stream without acks takes; returns the text to write.
+	local function take_out(record)
+		local session, box, batch = record.session, record.box, {};
+		while box.waiting > 0 and session.pending < PLAIN_BUFFER do
+			local xml = book:commit("X", record, box_lib.head(box));
+			if not xml then break; end
+			batch[#batch + 1] = xml;
+			session.pending = session.pending + #xml;
+		end
+		return table.concat(batch);
+	end
+
 	-- Write what waits, as far as the window (or the buffer of a stream without acks) has room.
 	local function pump(record)
 		local session, box = record.session, record.box;
 		if not (session and session.live) or box.waiting == 0 then return; end
-		local batch = {};
-		while box.waiting > 0 do
-			local position, entry = box_lib.head(box);
-			if session.acks then
-				if not room(box) then break; end
-				local xml = book:commit("M", record, position);
-				if not xml then break; end
-				batch[#batch + 1] = xml;
-			else
-				if session.pending >= PLAIN_BUFFER or not book:commit("X", record, position) then break; end
-				batch[#batch + 1] = entry.xml;
-				session.pending = session.pending + #entry.xml;
-			end
-		end
-		if #batch == 0 then return; end
-		if session.acks then book:flush(); end -- the numbers are on disk before the client can name them
-		session.conn:write(table.concat(batch));
+		local text = session.acks and fill_window(record) or not session.acks and take_out(record) or "";
+		if text == "" then return; end
+		session.conn:write(text);
 		if session.acks then ask(session, box); end
 	end
 
@@ -129,12 +148,16 @@ return function (host, box_lib, patience)
 	end
 
 	local function expire_queue(record, now, deadline, due)
-		for position, entry in box_lib.entries(record.box) do
-			local at = entry.at + options[KINDS[entry.kind].patience];
+		for position, xml, since, kind in box_lib.entries(record.box) do
+			if kind == box_lib.UNKNOWN then
+				kind = patience.classify_text(xml);
+				box_lib.know(record.box, position, kind);
+			end
+			local at = since + options[KINDS[kind].patience];
 			if at > now then
 				if at < deadline then deadline = at; end
 			elseif book:commit("X", record, position) then
-				due[#due + 1] = { entry.xml, "expired" };
+				due[#due + 1] = { xml, "expired" };
 			end
 		end
 		return deadline;
@@ -187,7 +210,7 @@ return function (host, box_lib, patience)
 		for n = box.first, box.next - 1 do
 			if box.xml[n] then due[#due + 1] = { box.xml[n], "unacknowledged" }; end
 		end
-		for _, entry in box_lib.entries(box) do due[#due + 1] = { entry.xml, "released" }; end
+		for _, xml in box_lib.entries(box) do due[#due + 1] = { xml, "released" }; end
 		return due;
 	end
 

@@ -22,7 +22,7 @@ local journal = module:require "journal";
 local segments = module:require "segments";
 local private_ids = module:require "private_ids";
 local settings = module:require "settings";
-local new_book = module:require "book" (box, journal, patience.classify_text).new;
+local new_book = module:require "book" (box, journal).new;
 
 local core_post_stanza = prosody.core_post_stanza;
 local LAST_WORDS = 0.1; -- seconds
