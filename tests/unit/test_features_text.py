@@ -4,7 +4,7 @@ import pytest
 
 from ponton_bridge.features import pipeline
 from ponton_bridge.features.context import Send, Subscribe
-from ponton_bridge.features.stanzas import MAX_TEXT, stanza_id
+from ponton_bridge.features.stanzas import MAX_BYTES, MAX_TEXT, stanza_id
 from ponton_bridge.model.address import Address
 from ponton_bridge.model.books import Pair
 from ponton_bridge.whatsapp import port
@@ -93,11 +93,16 @@ def test_hostile_text_and_names_are_cleaned() -> None:
     assert "Evil Bob wrote</" in message
 
 
-def test_endless_text_is_cut() -> None:
-    """A text longer than WhatsApp allows is cut, so that no stanza is larger than the server takes."""
+@pytest.mark.parametrize(("letter", "most"), [("x", MAX_TEXT), ("&", MAX_BYTES // 5), ("\U0001f600", MAX_BYTES // 4)])
+def test_endless_text_is_cut(letter: str, most: int) -> None:
+    """A text that is too long, in characters or as XML writes it, is cut and says so; one that just fits is whole."""
     bridge = Dialogue().knows(ANA)
-    [stanza] = bridge.hears(from_ana("3EB001", Text("x" * (MAX_TEXT + 10))))
-    assert MAX_TEXT - 1 == stanza.count("x") - stanza.replace("x" * (MAX_TEXT - 1), "").count("x")
+    [stanza] = bridge.hears(from_ana("3EB001", Text(letter * (MAX_TEXT + 10))))
+    body = parse(stanza)[0].text or ""
+    assert body.endswith("[…]")
+    assert most * 0.999 <= len(body) <= most
+    [stanza] = bridge.hears(from_ana("3EB002", Text(letter * most)))
+    assert letter * most == parse(stanza)[0].text
 
 
 def test_odd_ids_become_plain_words() -> None:

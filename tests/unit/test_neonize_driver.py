@@ -18,6 +18,7 @@ from ponton_bridge.whatsapp.neonize_driver import driver as driver_module
 from ponton_bridge.whatsapp.neonize_driver import events, native, protos
 from ponton_bridge.whatsapp.neonize_driver.driver import NeonizeDriver, WornOut
 from ponton_bridge.whatsapp.neonize_driver.feed import FULL
+from ponton_bridge.whatsapp.neonize_driver.session import Session
 from ponton_bridge.whatsapp.port import Link, Text
 
 ANA = Address(number="447700900123", lid="1001")
@@ -205,44 +206,23 @@ async def test_connected_says_who_we_are(stage: Stage) -> None:
     assert Link(Reason.CONNECTED, own=own, push_name="Al") == await stage.hear()
 
 
-async def test_dead_event_stream_is_replaced_at_once(stage: Stage) -> None:
-    """The client is stopped before anything else, what is lost is counted, and a fresh client takes over."""
+async def test_dead_event_stream_is_told_and_its_client_stopped(stage: Stage) -> None:
+    """A client that acknowledges what nobody hears is stopped at once; what is lost is counted; a new start works."""
     client = await stage.linked()
     client.end.put(STALL)
-    expected = [port.Lost("event_stream"), Link(Reason.EVENTS_STALLED), Link(Reason.CONNECTING)]
-    assert expected == [await stage.hear() for _ in range(3)]
-    assert [client.name] == stage.go.stopped
-    again = await stage.client()
-    assert client.name != again.name
-
-
-async def test_stalls_in_a_row_slow_down(stage: Stage) -> None:
-    """Somebody who sends odd stanzas again and again cannot make the process spin."""
-    client = await stage.linked()
-    client.end.put(STALL)
-    [await stage.hear() for _ in range(3)]
-    again = await stage.client()
-    again.end.put(STALL)
     assert [port.Lost("event_stream"), Link(Reason.EVENTS_STALLED)] == [await stage.hear() for _ in range(2)]
-    waiting = stage.driver._reopening
-    assert waiting is not None
-    assert driver_module.RETRY_FIRST / 2 < waiting.when() - asyncio.get_running_loop().time()
+    assert [client.name] == stage.go.stopped
+    await stage.driver.start()
+    assert client.name != (await stage.client()).name
 
 
-async def test_first_connection_that_fails_is_tried_again(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The library gives up on its first dial; the driver does not, with growing delays."""
+async def test_first_connection_that_fails_is_told(stage: Stage) -> None:
+    """The library gives up on its first dial; nothing is counted as lost, and the next start is a fresh client."""
     client = await stage.client()
     client.end.put("failed to dial whatsapp web websocket: EOF")
     assert [Link(Reason.CONNECTING), Link(Reason.CONNECTION_REFUSED)] == [await stage.hear() for _ in range(2)]
-    await stage.client()
-    assert stage.driver._retry == driver_module.RETRY_FIRST * 2
-
-
-async def test_delays_grow_up_to_a_bound(stage: Stage) -> None:
-    """Each delay is about twice the one before, never more than the bound and a quarter."""
-    delays = [stage.driver._backoff() for _ in range(20)]
-    assert all(later < driver_module.RETRY_MOST * 1.25 for later in delays)
-    assert driver_module.RETRY_MOST == stage.driver._retry
+    await stage.driver.start()
+    assert client.name != (await stage.client()).name
 
 
 OVER: dict[Reason, tuple[int, dict[str, Any]]] = {
@@ -251,6 +231,7 @@ OVER: dict[Reason, tuple[int, dict[str, Any]]] = {
     Reason.REPLACED: (7, {}),
     Reason.BANNED: (8, {"Code": "BLOCKED_BY_USERS", "Expire": "60"}),
     Reason.OUTDATED: (10, {}),
+    Reason.CONNECTION_REFUSED: (9, {"Reason": "GENERIC", "Message": "", "Raw": {"Tag": "x"}}),
 }
 
 
@@ -264,17 +245,8 @@ async def test_end_of_a_link_stops_the_client(stage: Stage, reason: Reason) -> N
     assert isinstance(heard, Link)
     assert (reason, NOW + 60 if reason is Reason.BANNED else 0) == (heard.reason, heard.until)
     await stage.until(lambda: stage.go.stopped == [client.name])
-    assert stage.driver._reopening is None
     with pytest.raises(port.NotConnected):
         await stage.driver.send(ANA, Text("x"), message_id=None, seconds=1)
-
-
-async def test_failure_without_retry_of_the_library_is_retried_here(stage: Stage) -> None:
-    """After a ConnectFailure the library stays down; the driver opens a new client later."""
-    client = await stage.linked()
-    await asyncio.to_thread(client.event, 9, {"Reason": "GENERIC", "Message": "", "Raw": {"Tag": "x"}})
-    assert Link(Reason.CONNECTION_REFUSED) == await stage.hear()
-    await stage.until(lambda: stage.driver._reopening is not None)
 
 
 async def test_stopped_driver_ends_its_stream(stage: Stage) -> None:
@@ -292,9 +264,10 @@ async def test_stopped_driver_ends_its_stream(stage: Stage) -> None:
 async def test_too_many_sessions_ask_for_a_fresh_process(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """The library loses descriptors at each session, so the process is to end before they run out."""
     client = await stage.linked()
-    monkeypatch.setattr(driver_module, "WORN_OUT", 1)
     client.end.put(STALL)
     [await stage.hear() for _ in range(2)]
+    monkeypatch.setattr(driver_module, "WORN_OUT", Session.opened)
+    await stage.driver.start()
     with pytest.raises(WornOut):
         await stage.hear()
 

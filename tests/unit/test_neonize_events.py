@@ -279,11 +279,13 @@ def test_table_is_closed() -> None:
         ("proto: required field neonize.TemporaryBan.Code not set", Reason.BANNED),
         ("proto: required field neonize.LoggedOut.Reason not set", Reason.LOGGED_OUT),
         ("proto: required field neonize.ConnectFailure.Reason not set", Reason.CONNECTION_REFUSED),
+        ("failed to dial whatsapp web websocket: EOF", Reason.CONNECTION_REFUSED),
+        ("failed to upgrade database: unable to open database file", Reason.FAILED),
     ],
 )
-def test_dead_stream_is_judged_by_its_last_words(problem: str, reason: Reason) -> None:
+def test_ended_client_is_judged_by_its_last_words(problem: str, reason: Reason) -> None:
     """When the event that the library could not write was itself the end of the link, that is what is told."""
-    assert reason is events.stalled(problem)
+    assert reason is events.ended(problem)
 
 
 def test_garbage_is_refused() -> None:

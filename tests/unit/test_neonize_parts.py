@@ -19,7 +19,7 @@ from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp import port
 from ponton_bridge.whatsapp.neonize_driver import environment, followup, jids, protos
 from ponton_bridge.whatsapp.neonize_driver.feed import Feed
-from ponton_bridge.whatsapp.neonize_driver.followup import FINAL_AFTER, MAX_UNREADABLE, REFRESH, REFUSED_AFTER, Followup
+from ponton_bridge.whatsapp.neonize_driver.followup import FINAL_AFTER, MAX_UNREADABLE, REFRESH, Followup
 from ponton_bridge.whatsapp.neonize_driver.native import Callbacks
 from ponton_bridge.whatsapp.neonize_driver.session import Session
 from ponton_bridge.whatsapp.neonize_driver.threads import MAX_WAITING, Crew
@@ -327,20 +327,6 @@ def test_address_book_is_told_when_it_changed(timers: Timers) -> None:
         follow.learned(known, ())
     follow.learned(book, groups)
     assert [book, port.Contacts(groups)] == stream.told
-
-
-def test_lost_connection_becomes_a_refused_one(timers: Timers) -> None:
-    """A reconnect that takes long is told; one that works is not."""
-    clock, stream, _, follow = timers
-    follow.heard(port.Link(Reason.CONNECTION_LOST))
-    clock.pass_(REFUSED_AFTER / 2)
-    follow.heard(port.Link(Reason.CONNECTION_LOST))
-    follow.heard(port.Link(Reason.CONNECTED))
-    clock.pass_(REFUSED_AFTER * 2)
-    assert [] == stream.told
-    follow.heard(port.Link(Reason.CONNECTION_LOST))
-    clock.pass_(REFUSED_AFTER)
-    assert [port.Link(Reason.CONNECTION_REFUSED)] == stream.told
 
 
 async def test_feed_lets_go_of_a_held_thread_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 from xml.etree.ElementTree import Element, SubElement
+from xml.sax.saxutils import escape
 
 from ponton_bridge.model import xml
 from ponton_bridge.model.errors import PontonError
@@ -17,9 +18,12 @@ from ponton_bridge.model.xml import el
 from .context import Context
 
 MAX_TEXT: Final = 65_536  # characters of one message; WhatsApp's own limit
+MAX_BYTES: Final = 200_000  # of one text as XML writes it; Prosody ends a stream at a stanza of 262,144 bytes
 MAX_LABEL: Final = 100  # characters of a name; WhatsApp allows 25 for a push name and 100 for a group's subject
 MAX_ID: Final = 128  # characters of a message id; WhatsApp's own have 18 to 32
 OLD_AFTER: Final = 30  # seconds after which a message says when it was written (XEP-0203)
+
+CUT: Final = " […]"
 
 # Not a character of XML 1.0 (section 2.2), surrogates included.
 _FORBIDDEN: Final = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -28,13 +32,17 @@ _PLAIN_ID: Final = re.compile(rf"[A-Za-z0-9._:@=+-]{{1,{MAX_ID}}}")
 
 
 def clean(text: str) -> str:
-    r"""Replace what XML cannot carry, make line ends uniform, cut at MAX_TEXT.
+    r"""Replace what XML cannot carry, make line ends uniform, cut at MAX_TEXT characters and MAX_BYTES.
 
     >>> clean("a\r\nb\x00")
     'a\nb�'
     """
     done = _FORBIDDEN.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
-    return done if len(done) <= MAX_TEXT else done[: MAX_TEXT - 1] + "…"
+    whole = len(done)
+    done = done[:MAX_TEXT]
+    while len(done) * 6 > MAX_BYTES and (size := len(escape(done).encode())) > MAX_BYTES:
+        done = done[: len(done) * MAX_BYTES // size - 1]
+    return done if len(done) == whole else done[: -len(CUT)] + CUT
 
 
 def clean_tree(node: Element) -> Element:

@@ -2,7 +2,9 @@
 
 Used by the shard. Everything that blocks runs on two crews of threads: one thread for sending (the library has one
 send lock per client anyway), three for all else. The watchdog is the session's own thread: when the library stops
-delivering events (it does so on any event it cannot write), the session ends and a new one is opened at once.
+delivering events (it does so on any event it cannot write), the client is stopped at once and EVENTS_STALLED told.
+The library reconnects by itself what was connected once; what it has given up is told (CONNECTION_REFUSED, FAILED,
+EVENTS_STALLED and every end of a link) and stays down until the link machine starts a driver again.
 """
 
 import asyncio
@@ -10,7 +12,6 @@ import contextlib
 import functools
 import logging
 import queue
-import random
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -37,11 +38,13 @@ OPTIONS: Final = "?_foreign_keys=on&_journal_mode=WAL&_synchronous=FULL&_busy_ti
 FIRST_CODE, NEXT_CODE = 60.0, 20.0  # seconds a QR code lives (measured)
 DESKTOP: Final = 7  # DeviceProps.PlatformType
 CALL_SECONDS: Final = 80.0  # the library's own patience is 75 s
-STOP_SECONDS: Final = 5.0
-RETRY_FIRST, RETRY_MOST = 1.0, 300.0  # seconds between two attempts to connect, doubled each time
-STALL_QUIET: Final = 60.0  # seconds without a stall after which the next one is answered at once again
-WORN_OUT: Final = 200  # sessions; each costs 1.5 descriptors and 0.35 MiB that never come back (measured)
-OVER: Final = frozenset({Reason.LOGGED_OUT, Reason.PHONE_GONE, Reason.BANNED, Reason.OUTDATED, Reason.REPLACED})
+WORN_OUT: Final = 200  # sessions of a process; each costs 1.5 descriptors and 0.35 MiB that never come back (measured)
+OVER: Final = frozenset(  # states after which the library would sit there for ever
+    {
+        *(Reason.LOGGED_OUT, Reason.PHONE_GONE, Reason.BANNED, Reason.OUTDATED, Reason.REPLACED),
+        Reason.CONNECTION_REFUSED,  # a failure that it does not try again
+    }
+)
 QR_ENDS: Final = {  # whatsmeow's words for how linking by QR ended; "success" is told by Paired
     "timeout": Reason.CODES_USED_UP,
     "passkey-request": Reason.PASSKEY_NEEDED,
@@ -84,31 +87,23 @@ class NeonizeDriver:
         self._props = device_props(os=device_name, platformType=DESKTOP).SerializeToString()
         self._clock = clock
         self._session: Session | None = None
-        self._sessions = 0
         self._codes = 0
-        self._retry = RETRY_FIRST
-        self._stalled_at = -STALL_QUIET
         self._linked = False
         self._available: bool | None = None
         self._sending = Crew("whatsapp-send", 1)
         self._calling = Crew("whatsapp-call", 3)
-        self._reopening: asyncio.TimerHandle | None = None
 
     # ---- life -------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Begin to connect, or to link anew after linking or the link has ended."""
-        if not self._sessions and (lacking := environment.lacking()):
-            log.warning("whatsapp_environment_lacking", extra={"names": ",".join(lacking)})
-        if self._session is None and self._reopening is None:
-            self._open()
-
-    def _open(self) -> None:
-        self._reopening = None
-        if self._sessions >= WORN_OUT:
+        """Begin to connect, or to link anew after an attempt or the link has ended."""
+        if self._session is not None:
+            return
+        if Session.opened >= WORN_OUT:
             self._feed.end(WornOut("The connection to WhatsApp was made anew too often; the bridge starts again."))
             return
-        self._sessions += 1
+        if lacking := environment.lacking():
+            log.warning("whatsapp_environment_lacking", extra={"names": ",".join(lacking)})
         self._codes = 0
         self._feed.put(port.Link(Reason.CONNECTING))
         self._session = Session(native.library(), self._database, bytes(events.READERS), self._props, self)
@@ -116,9 +111,6 @@ class NeonizeDriver:
 
     async def stop(self) -> None:
         """Disconnect, keep the link; the event stream ends."""
-        if self._reopening is not None:
-            self._reopening.cancel()
-            self._reopening = None
         await self._close()
         self._followup.stop()
         self._feed.end()
@@ -191,13 +183,8 @@ class NeonizeDriver:
         if not isinstance(heard, port.Link):
             return
         self._linked = heard.reason is Reason.CONNECTED
-        if self._linked:
-            self._retry = RETRY_FIRST
         if heard.reason in OVER:
             self._over(session)
-        if heard.reason is Reason.CONNECTION_REFUSED:  # a failure after which the library does not try again
-            self._over(session)
-            self._reopen(self._backoff())
 
     def _over(self, session: Session) -> None:
         """Stop a session that has come to its end; nothing is opened until `start` is called again."""
@@ -208,36 +195,15 @@ class NeonizeDriver:
             self._loop.run_in_executor(None, session.stop)
 
     def _ended(self, session: Session, problem: str) -> None:
-        """Judge why the library let go: a dead event stream, or a first connection that failed."""
+        """Judge why the library let go: a dead event stream, or a first connection (or a store) that failed."""
         if session is not self._session or not problem:
             return
         self._over(session)
-        if "proto:" not in problem:
-            log.info("whatsapp_connection_refused")
-            self._feed.put(port.Link(Reason.CONNECTION_REFUSED))
-            self._reopen(self._backoff())
-            return
-        log.warning("whatsapp_events_stalled", extra={"sessions": self._sessions})
-        reason = events.stalled(problem)
-        self._feed.put(port.Lost("event_stream"))
+        reason = events.ended(problem)
+        if reason not in {Reason.CONNECTION_REFUSED, Reason.FAILED} or events.PROTOBUF in problem:
+            self._feed.put(port.Lost("event_stream"))
+        log.warning("whatsapp_session_ended", extra={"reason": reason.value, "opened": Session.opened})
         self._feed.put(port.Link(reason))
-        if reason is Reason.EVENTS_STALLED:
-            calm = self._loop.time() - self._stalled_at > STALL_QUIET
-            self._stalled_at = self._loop.time()
-            self._retry = RETRY_FIRST if calm else self._retry
-            self._reopen(0.0 if calm else self._backoff())
-        elif reason not in OVER:
-            self._reopen(self._backoff())
-
-    def _backoff(self) -> float:
-        """Give the next delay: doubled, with a quarter of chance, so that many shards do not come at once."""
-        delay = self._retry * random.uniform(0.75, 1.25)  # noqa: S311 - spreading load needs no secrecy
-        self._retry = min(self._retry * 2, RETRY_MOST)
-        return delay
-
-    def _reopen(self, delay: float) -> None:
-        if self._reopening is None:
-            self._reopening = self._loop.call_later(delay, self._open)
 
     def _refresh(self) -> None:
         """Read the address book again, and show the owner as wanted if that failed for want of a name."""

@@ -259,13 +259,19 @@ def read_event(code: int, data: bytes, now: int) -> Events:
     return reader.read(read(reader.name, data), now)
 
 
-def stalled(problem: str) -> Reason:
-    """Give the link's state after the event stream died, from the library's last words.
+PROTOBUF: Final = "proto:"  # how the library's words begin when it could not write an event
+STORE: Final = ("database", "sqlite", "disk")  # parts of its words when it could not open or read its keys
+
+
+def ended(problem: str) -> Reason:
+    """Give the link's state after the library let go of a client, from its last words.
 
     COMPAT: neonize 0.5.2 cannot pass on an event whose required enum it does not know, and ends its stream of events
     ("proto: required field neonize.TemporaryBan.Code not set"). Where that event itself told the end of the link,
-    its meaning is taken from its name; otherwise the connection is made again. Goes when neonize survives such events.
+    its meaning is taken from its name; otherwise the stream is dead. Goes when neonize survives such events.
     """
+    if PROTOBUF not in problem:
+        return Reason.FAILED if any(word in problem for word in STORE) else Reason.CONNECTION_REFUSED
     for name, reason in (
         ("neonize.TemporaryBan.", Reason.BANNED),
         ("neonize.LoggedOut.", Reason.LOGGED_OUT),

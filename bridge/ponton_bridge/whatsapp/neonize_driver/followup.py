@@ -1,7 +1,7 @@
 """What has to be done some time after an event, because the library does not tell: timers on the loop.
 
 Contacts change silently in the library's store, so it is read again (and told when it has changed); an unreadable
-message is final when no retry has brought it; a lost connection that does not come back is a refused one.
+message is final when no retry has brought it.
 """
 
 import asyncio
@@ -17,7 +17,6 @@ REFRESH: Final = (2.0, 8.0, 30.0, 120.0)  # seconds after a connect: the phone s
 REFRESH_EVERY: Final = 900.0  # seconds afterwards
 FINAL_AFTER: Final = 60.0  # seconds; retries come within a second, a phone may take longer
 MAX_UNREADABLE: Final = 1000  # that are waited for
-REFUSED_AFTER: Final = 10.0  # seconds a reconnect may take before the owner is told (attempts at 0, 2, 4 s)
 
 
 class Followup:
@@ -27,7 +26,6 @@ class Followup:
         self._loop, self._feed, self._refresh = loop, feed, refresh
         self._unreadable: dict[str, tuple[port.Undecryptable, asyncio.TimerHandle]] = {}
         self._refreshing: asyncio.TimerHandle | None = None
-        self._refused: asyncio.TimerHandle | None = None
         self._step = 0
         self._last: port.Contacts | None = None
 
@@ -44,17 +42,13 @@ class Followup:
             case port.Message(id=id_):
                 self._forget(id_)
             case port.Link(Reason.CONNECTED):
-                self._cancel_refused()
                 self._step = 0
                 self._schedule()
-            case port.Link(Reason.CONNECTION_LOST) if self._refused is None:
-                self._refused = self._loop.call_later(REFUSED_AFTER, self._still_lost)
             case _:
                 pass
 
     def pause(self) -> None:
         """Stop what needs a session."""
-        self._cancel_refused()
         if self._refreshing is not None:
             self._refreshing.cancel()
             self._refreshing = None
@@ -104,14 +98,3 @@ class Followup:
             self._feed.bring(known)
         if groups:
             self._feed.bring(port.Contacts(groups))
-
-    # ---- the connection ---------------------------------------------------------------------------------------
-
-    def _still_lost(self) -> None:
-        self._refused = None
-        self._feed.put(port.Link(Reason.CONNECTION_REFUSED))
-
-    def _cancel_refused(self) -> None:
-        if self._refused is not None:
-            self._refused.cancel()
-            self._refused = None

@@ -37,7 +37,9 @@ class Listener(Protocol):
 
 
 class Session:
-    """A client from `start` to `stop`; of no use afterwards."""
+    """A client from `start` to `stop`; of no use afterwards. `opened` counts those of this process."""
+
+    opened = 0
 
     def __init__(self, library: Library, database: str, subscribed: bytes, props: bytes, listener: Listener) -> None:
         self._library, self._listener = library, listener
@@ -51,6 +53,7 @@ class Session:
 
     def start(self) -> None:
         """Begin to connect, on a thread of its own."""
+        Session.opened += 1
         threading.Thread(target=self._run, name="whatsapp", daemon=True).start()
 
     def _run(self) -> None:
