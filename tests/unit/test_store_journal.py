@@ -94,6 +94,15 @@ def test_counts_tries_without_ids(journal: Journal) -> None:
     assert journal.chosen(row + 1, "GONE") == "GONE"
 
 
+def test_takes_a_try_back(journal: Journal) -> None:
+    """A send that surely did not happen is not counted; its id stays chosen."""
+    (row,) = journal.take("gen", 1, [(ANN, "<a/>")])
+    journal.chosen(row, "ONE")
+    journal.unsent(row)
+    journal.unsent(row)
+    assert [Outgoing(row, ANN, "<a/>", "ONE", 0)] == journal.pending(1)
+
+
 def test_sent_leaves_the_pair(journal: Journal) -> None:
     """A sent row is gone, and its message is known by both ids."""
     rows = journal.take("gen", 2, [(ANN, "<a/>"), (ANN, "<b/>")])

@@ -17,7 +17,7 @@ OUTGOING_MAX: Final = 15_000
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A stanza on its way to WhatsApp; `tries` counts sends that were begun, `message_id` stays once chosen."""
+    """A stanza on its way to WhatsApp; `tries` = sends begun whose fate is unknown, `message_id` stays once chosen."""
 
     id: int
     chat: str
@@ -77,6 +77,10 @@ class OutgoingPart(Part):
             (message_id, row),
         ).fetchone()
         return updated[0] if updated else message_id
+
+    def unsent(self, row: int) -> None:
+        """Take back the try that `chosen` counted: nothing has gone out for sure, so `tries` has not grown."""
+        self.db.execute("UPDATE outgoing SET tries = max(0, tries - 1) WHERE id = ?", (row,))
 
     def drop(self, row: int) -> None:
         """Forget a row: it was refused and its sender knows, or nothing was to be sent."""
