@@ -15,12 +15,11 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from ponton_bridge.coordination.client.door import DoorClient
-from ponton_operator.cluster.local_accounts import LocalAccounts
-
 from ponton_bridge.model.errors import HostError
 from ponton_bridge.shard.config import EX_CONFIG, EX_OK, EX_SOFTWARE
 from ponton_bridge.shard.logs import Log
 from ponton_bridge.xmpp.stream import NotOpen, ShardStream
+from ponton_operator.cluster.local_accounts import LocalAccounts
 from ponton_operator.resources import yamlfile
 from ponton_operator.resources.gateway import BridgeGateway, allowed_hosts
 from ponton_operator.selfservice.service import AccountService, Limits
@@ -102,7 +101,7 @@ async def run(config: Config, log: Log) -> int:
         if error is None:
             log(event)
         else:
-            log.error(event, error)
+            log.failure(event, error)
 
     def send(stanza: Element) -> None:
         try:
@@ -138,5 +137,5 @@ def main(_argv: Sequence[str] = ()) -> int:
     try:
         return asyncio.run(run(config, log))
     except Exception as error:  # noqa: BLE001 - the last words of a crash; the runtime starts it again
-        log.error(DeskEvent.CRASHED, error)  # noqa: TRY400 - our own log, which takes the error
+        log.failure(DeskEvent.CRASHED, error)
         return EX_SOFTWARE

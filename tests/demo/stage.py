@@ -1,0 +1,83 @@
+"""The demo's stage: Prosody, Redis, the sandbox and `ponton local`, each a real process on free loopback ports.
+
+Called by `__main__` and, as the simplest whole system there is, by tests that need everything at once.
+"""
+
+import ssl
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tests.harness.local import Local, running_local
+from tests.harness.prosody import Prosody, running_prosody
+from tests.harness.redis import RedisServer, running_redis
+from tests.sandbox.client import SandboxClient
+from tests.sandbox.harness import running_sandbox
+
+HOST = "localhost"
+GATEWAY = "whatsapp.localhost"
+UPLOAD = "upload.localhost"
+USER, PASSWORD = "alice", "alice-demo"
+MAX_PICTURE = 1_000_000  # bytes of a code's picture; real ones have about a thousand
+
+
+@dataclass
+class Stage:
+    """All parts, running. `sandbox` is None when the demo is played live."""
+
+    folder: Path
+    prosody: Prosody
+    redis: RedisServer
+    local: Local
+    sandbox: SandboxClient | None
+
+    def fetch(self, url: str) -> bytes:
+        """Fetch a picture from the upload service, trusting the demo's own authority; only from there."""
+        parts = urlsplit(url)
+        if (parts.scheme, parts.hostname, parts.port) != ("https", HOST, self.prosody.ports.https):
+            raise ValueError("this is not an address of the demo's upload service")
+        context = ssl.create_default_context(cafile=str(self.prosody.ca_file))
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+        )
+        with opener.open(url, timeout=5) as answer:
+            content: bytes = answer.read(MAX_PICTURE)
+        return content
+
+
+class Say:
+    """Progress on the screen, with the seconds since the start."""
+
+    def __init__(self, write: Callable[[str], None] = print) -> None:
+        self._write = write
+        self._start = time.monotonic()
+
+    def __call__(self, line: str) -> None:
+        """Write one line."""
+        self._write(f"{time.monotonic() - self._start:7.2f} s  {line}")
+
+
+@asynccontextmanager
+async def built(folder: Path, say: Say, *, live: bool = False) -> AsyncIterator[Stage]:
+    """Start everything in order, give the stage, end everything in reverse order."""
+    async with AsyncExitStack() as stack:
+        prosody = await stack.enter_async_context(
+            running_prosody(folder / "prosody", domain=HOST, component=GATEWAY, upload=UPLOAD, users={USER: PASSWORD})
+        )
+        say(f"Prosody runs (clients on port {prosody.ports.c2s})")
+        redis = await stack.enter_async_context(running_redis(folder / "redis"))
+        say("Redis runs")
+        sandbox = None
+        if not live:
+            sandbox = await stack.enter_async_context(running_sandbox(folder))
+            say("The sandbox, a WhatsApp of our own, runs")
+        local = await stack.enter_async_context(
+            running_local(folder / "ponton", prosody, redis, sandbox=sandbox.config_file if sandbox else None)
+        )
+        say("ponton local runs, its front desk is connected")
+        yield Stage(folder, prosody, redis, local, sandbox)
+        say("Ending everything")

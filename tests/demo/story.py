@@ -1,0 +1,158 @@
+"""The demo that plays itself: a scripted owner goes the whole way, and every step is checked.
+
+Called by `__main__` for `make demo AUTO=1` and by the end-to-end test. Raises AssertionError where the story breaks.
+"""
+
+import asyncio
+import os
+import signal
+from dataclasses import dataclass
+from xml.etree.ElementTree import Element
+
+from slixmpp import JID
+
+from tests.demo import picture
+from tests.demo.stage import PASSWORD, USER, Say, Stage
+from tests.harness.prosody import until
+from tests.harness.xmpp import Client, logged_in
+from tests.sandbox.client import AccountHandle, SandboxClient
+
+OOB = "{jabber:x:oob}x/{jabber:x:oob}url"
+RECEIVED = "{urn:xmpp:receipts}received"
+MESSAGES_IN_THE_CRASH = 10
+
+
+@dataclass
+class Story:
+    """One play on one stage."""
+
+    stage: Stage
+    sandbox: SandboxClient
+    say: Say
+
+    async def play(self) -> None:
+        """Play it all."""
+        phone = await self.sandbox.account(push_name="Alice", contacts=["Bob"])
+        bob = await self.sandbox.contact("Bob")
+        async with (
+            logged_in(self.stage.prosody, USER, PASSWORD, resource="laptop", carbons=True) as alice,
+            logged_in(self.stage.prosody, USER, PASSWORD, resource="tablet", carbons=True) as tablet,
+        ):
+            await self.discover(alice)
+            await self.register(alice)
+            await self.link(alice, phone)
+            contact = f"{bob.number}@{self.stage.prosody.component}"
+            await self.roster(alice, contact)
+            await self.talk(alice, bob, contact, phone)
+            await self.type_on_the_phone(alice, tablet, phone, bob, contact)
+            await self.crash(alice, bob, contact, phone)
+            await self.leave(alice, phone)
+
+    async def discover(self, alice: Client) -> None:
+        """Find the gateway among the services of the server."""
+        gateway = self.stage.prosody.component
+        items = await alice.plugin["xep_0030"].get_items(jid=JID(self.stage.prosody.domain))
+        assert gateway in {str(item[0]) for item in items["disco_items"]["items"]}
+        info = await alice.plugin["xep_0030"].get_info(jid=JID(gateway))
+        assert ("gateway", "whatsapp") in {identity[:2] for identity in info["disco_info"]["identities"]}
+        self.say("Alice finds the gateway in the service discovery")
+
+    async def register(self, alice: Client) -> None:
+        """Register in-band, without any field filled in."""
+        iq = alice.make_iq_set(ito=self.stage.prosody.component)
+        iq.append(Element("{jabber:iq:register}query"))
+        await iq.send(timeout=10)  # type: ignore[no-untyped-call]  # slixmpp types it in part
+        self.say("Alice registers")
+
+    async def link(self, alice: Client, phone: AccountHandle) -> None:
+        """Wait for the picture, read the code from its pixels, scan it with the phone."""
+        gateway = self.stage.prosody.component
+        shown = await alice.message(lambda m: m["from"].bare == gateway and m.xml.find(OOB) is not None)
+        url = shown.xml.findtext(OOB) or ""
+        assert url == shown["body"]
+        content = await asyncio.to_thread(self.stage.fetch, url)
+        self.say(f"A picture with a code arrives ({len(content)} bytes)")
+        await phone.scan(picture.read(content))
+        self.say("The code is read from its pixels and scanned with the phone")
+        await alice.presence(lambda p: p["from"].bare == gateway and p["type"] == "available" and not p["show"])
+        self.say("Alice is linked: the gateway shows itself as available")
+
+    async def roster(self, alice: Client, contact: str) -> None:
+        """The contact appears in the contact list, named as in the phone's address book."""
+        await alice.until(lambda: contact in alice.client_roster and alice.client_roster[contact]["name"] == "Bob")
+        self.say("Bob appears in the contact list, with his name")
+
+    async def talk(self, alice: Client, bob: AccountHandle, contact: str, phone: AccountHandle) -> None:
+        """Text both ways, with receipts."""
+        await bob.send_text(to=phone, text="Hello from WhatsApp")
+        await alice.message(lambda m: m["from"].bare == contact and m["body"] == "Hello from WhatsApp")
+        self.say("Bob's message arrives at Alice's client")
+        sent = alice.say(contact, "Hello from XMPP")
+        await self.seen_by(bob, ["Hello from XMPP"])
+        await alice.message(lambda m: _received(m.xml) == sent)
+        self.say("Alice's message arrives on Bob's phone, and its receipt at her client")
+
+    async def type_on_the_phone(
+        self, alice: Client, tablet: Client, phone: AccountHandle, bob: AccountHandle, contact: str
+    ) -> None:
+        """What the owner types on the phone appears in all her clients as sent by herself."""
+        await phone.send_from_phone(to=bob, text="Typed on the phone")
+        for client in (alice, tablet):
+            await client.message(lambda m: _sent_carbon(m.xml) == (contact, "Typed on the phone"))
+        self.say("What Alice types on her phone appears in both her clients as her own")
+
+    async def crash(self, alice: Client, bob: AccountHandle, contact: str, phone: AccountHandle) -> None:
+        """Kill the shard in mid conversation: everything arrives, once and in order."""
+        there = [f"to Bob {n}" for n in range(MESSAGES_IN_THE_CRASH)]
+        back = [f"to Alice {n}" for n in range(MESSAGES_IN_THE_CRASH)]
+        for n in range(MESSAGES_IN_THE_CRASH):
+            alice.say(contact, there[n])
+            await bob.send_text(to=phone, text=back[n])
+            if n == MESSAGES_IN_THE_CRASH // 2:
+                (pid,) = self.stage.local.shards().values()
+                os.kill(pid, signal.SIGKILL)
+                self.say("The shard is killed (kill -9) in mid conversation")
+        await self.seen_by(bob, there)
+        await alice.until(lambda: set(back) <= set(alice.bodies(contact)))
+        assert back == [body for body in alice.bodies(contact) if body in back]
+        self.say(f"The conversation goes on: {MESSAGES_IN_THE_CRASH} each way, none lost, none twice, in order")
+
+    async def leave(self, alice: Client, phone: AccountHandle) -> None:
+        """Unregister: the device is unlinked, the contact list is empty, nothing is left."""
+        prosody, local = self.stage.prosody, self.stage.local
+        name = local.account(f"{USER}@{prosody.domain}")
+        iq = alice.make_iq_set(ito=prosody.component)
+        query = Element("{jabber:iq:register}query")
+        query.append(Element("{jabber:iq:register}remove"))
+        iq.append(query)
+        await iq.send(timeout=10)  # type: ignore[no-untyped-call]  # slixmpp types it in part
+        await alice.until(lambda: not [jid for jid in alice.client_roster if prosody.component in jid])
+        self.say("Alice unregisters: the WhatsApp entries leave her contact list")
+        await until(lambda: _not_linked(phone), what="the end of the link at WhatsApp")
+        await until(lambda: not list((local.folder / "accounts").glob(f"*{name}*")), what="the end of the account")
+        await until(lambda: not list((local.folder / "state").rglob(f"*{name}*")), what="the end of the store")
+        view = await prosody.view()
+        assert 0 == view["connected"]
+        assert {} == local.shards()
+        self.say("The device is unlinked at WhatsApp; account, store and process are gone")
+
+    async def seen_by(self, bob: AccountHandle, texts: list[str]) -> None:
+        """Wait until Bob's phone has seen these texts, each once and in this order."""
+        last = await bob.wait_for("message", text=texts[-1])
+        seen = [record["text"] for record in await bob.inbox(kinds="message") if record["n"] <= last["n"]]
+        assert texts == [text for text in seen if text in texts]
+
+
+async def _not_linked(phone: AccountHandle) -> bool:
+    return not await phone.linked()
+
+
+def _received(message: Element) -> str | None:
+    receipt = message.find(RECEIVED)
+    return None if receipt is None else receipt.get("id")
+
+
+def _sent_carbon(message: Element) -> tuple[str | None, str | None] | None:
+    """Give (to, body) of a sent carbon (XEP-0280), None when it is none."""
+    inner = message.find("{urn:xmpp:carbons:2}sent/{urn:xmpp:forward:0}forwarded/{jabber:client}message")
+    return None if inner is None else (inner.get("to"), inner.findtext("{jabber:client}body"))
