@@ -199,11 +199,13 @@ def test_a_wake_while_it_runs_is_met() -> None:
 
 
 def test_a_wake_while_it_ends_is_not_lost() -> None:
-    """A wake that comes when the shard has said its end, but still exits, is met after that."""
+    """A wake that comes when the shard has said its end, but lingers, ends it and starts it anew."""
     ending = replace(READY, processes=(Process(FIRST),), state=told("CodesUsedUp"))
     account = make(running().status, wake=1)
-    status = written(plan_account(account, ending, NOW + 1))
-    actions = plan_account(make(status, wake=1), replace(ended(0), state=ending.state), NOW + 2)
+    actions = plan_account(account, ending, NOW + 1)
+    assert [Stop(FIRST)] == rest(actions)
+    gone = replace(ended(0, was_told=True), state=ending.state)
+    actions = plan_account(make(written(actions), wake=1), gone, NOW + 2)
     assert any(isinstance(a, Start) for a in actions)
 
 

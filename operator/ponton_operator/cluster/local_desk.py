@@ -90,7 +90,7 @@ class FrontDesk:
         return await self._start()
 
     def _ended(self, epoch: int, code: int | None, *, told: bool) -> float:
-        self.log(Event.FRONT_DESK_ENDED, "info" if told else "warning", epoch=epoch, code=code)
+        self.log(Event.FRONT_DESK_ENDED, "info" if told else "warning", epoch=epoch, exit_code=code)
         self.children.collect(NAME, epoch)
         if told:
             self._failures = 0

@@ -173,7 +173,7 @@ class Reconciler:
         running = self.children.running(name, epoch)
         if running and running.ended:
             level = "info" if running.told else "warning"
-            self.log(Event.SHARD_ENDED, level, account=name, epoch=epoch, code=running.exit_code)
+            self.log(Event.SHARD_ENDED, level, account=name, epoch=epoch, exit_code=running.exit_code)
         self.children.collect(name, epoch)
         if not self.children.is_running(name):
             self.shards.coordination.rest(name)

@@ -50,7 +50,7 @@ class Registry:
     @property
     def unsettled(self) -> bool:
         """Whether another look is needed although no file changed."""
-        return any(h.missing for h in self.held.values()) or self.folder.accounts.keys() - self.held.keys() != set()
+        return any(h.missing is not None for h in self.held.values()) or self.folder.accounts.keys() - self.held.keys() != set()
 
     def look(self) -> bool:
         """Look at the folder; gives whether anything changed. Raises OSError, and tells so as long as it lasts."""
@@ -63,10 +63,13 @@ class Registry:
         return changed
 
     def recover(self) -> None:
-        """Take in accounts that have a status but no file: their deletion was not finished. Raises OSError."""
+        """Take in accounts that have a status but no readable file. Raises OSError.
+
+        Either the file is gone, so their deletion goes on, or it is broken, so what it said last still counts.
+        """
         for name in self.folder.statuses() - self.folder.accounts.keys():
             if account := self.folder.read_status(name):
-                self._put(name, Held(account))
+                self._put(name, Held(account, missing=self.clock()))
 
     def take(self) -> set[str]:
         """Bring what is held up to date with the folder; gives the names to plan."""
@@ -77,8 +80,7 @@ class Registry:
             if held is None:
                 dirty |= self._add(name, wanted)
             elif held.account.metadata.deletion_timestamp is None:
-                held.missing = None
-                dirty |= self._update(name, held, wanted)
+                dirty |= self._update(name, held, wanted) | self._found(name, held)
         for name in [n for n in self.held if n not in self.folder.accounts]:
             dirty |= self._missing(name, self.held[name])
         return dirty
@@ -143,10 +145,9 @@ class Registry:
         """Conclude that an account is to be deleted, once its file is surely gone while its status is there."""
         metadata = held.account.metadata
         if metadata.deletion_timestamp or not self.folder.is_gone(name, metadata.annotations.get(FILE, "")):
-            held.missing = None
-            return set()
+            return self._found(name, held)
         now = self.clock()
-        held.missing = held.missing or now
+        held.missing = now if held.missing is None else held.missing
         if now - held.missing < GONE_AFTER:
             return set()
         if not self.folder.status_file(name).exists():
@@ -155,6 +156,10 @@ class Registry:
         held.missing = None
         gone = metadata.model_copy(update={"deletion_timestamp": moment(now)})
         return self._put(name, held, held.account.model_copy(update={"metadata": gone}))
+
+    def _found(self, name: str, held: Held) -> set[str]:
+        was, held.missing = held.missing, None
+        return set() if was is None else {name}
 
     def _report(self) -> None:
         """Log problems when they change; the sentences are for the status only, they may hold what people wrote."""

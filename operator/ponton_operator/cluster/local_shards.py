@@ -6,7 +6,7 @@ Called by `local_runtime`. What takes long runs beside; its outcome is observed 
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -41,8 +41,8 @@ class Shards:
     problems: dict[str, str] = field(default_factory=dict)  # by account, for the gateway's status
 
     def home(self, name: str) -> Home:
-        """Give the folder of an account's process. Raises UidsUsedUp."""
-        return Home(self.folder / name, self.uids.of(name))
+        """Give the folder of an account's process."""
+        return Home(self.folder / name)
 
     def complain(self, name: str, sentence: str) -> None:
         """Tell the host what is wrong with an account, or ('') that nothing is any more."""
@@ -54,7 +54,7 @@ class Shards:
         """Start the shard of an epoch. A failure is recorded as an end of the process: the plan decides what then."""
         name, epoch, instance = account.metadata.name, action.epoch, uuid.uuid4().hex
         try:
-            home = self.home(name)
+            home = replace(self.home(name), uid=self.uids.of(name))
             url = self.coordination.shard_url(name, epoch)
             told = self.gateway.tell_shard(account, epoch, instance, home, url)
             await asyncio.gather(

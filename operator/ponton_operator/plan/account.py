@@ -12,7 +12,7 @@ from typing import Final
 
 from ponton_bridge.model.states import Reason
 from ponton_operator.plan.deletion import plan_deletion
-from ponton_operator.plan.describe import describe, running_reason
+from ponton_operator.plan.describe import describe, running_reason, starting_reason
 from ponton_operator.plan.ends import CURED_BY_UPDATE
 from ponton_operator.plan.starting import Planned, absorb, current_state, start
 from ponton_operator.plan.values import (
@@ -87,7 +87,7 @@ def plan_account(account: BridgeAccount, observed: Observed, now: float) -> list
     reason = aim.reason or (status.parking.reason if aim.goal == Goal.NOTHING and status.parking else "")
     if not reason:
         starting = any(isinstance(action, Start) for action in actions)
-        reason = Reason.STARTING if starting else running_reason(status, observed)
+        reason = starting_reason(status) if starting else running_reason(status, observed)
     status = describe(status, observed, reason, now, frozen=frozen, generation=account.metadata.generation)
     if status == account.status or any(isinstance(action, Forget) for action in actions):
         return actions

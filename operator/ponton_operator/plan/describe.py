@@ -26,12 +26,17 @@ def running_reason(status: AccountStatus, observed: Observed) -> str:
     if process and not process.ended:
         state = current_state(status, observed)
         if state is None:
-            return Reason.STARTING
+            return starting_reason(status)
         return state.reason if state.reason in TABLE else Reason.FAILED  # it came over the wire
     if shard is None:
         return Own.WAITING_FOR_TURN
     if shard.exit_code == EX_CONFIG:
         return Reason.FAILED
+    return starting_reason(status)
+
+
+def starting_reason(status: AccountStatus) -> str:
+    """Explain an account whose shard has said nothing yet: it starts, or it crashes again and again."""
     return Reason.CRASHING if status.retry.failures >= CRASHING_FROM else Reason.STARTING
 
 

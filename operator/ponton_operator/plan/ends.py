@@ -16,6 +16,7 @@ EX_CONFIG: Final = 78
 # Reasons with which a shard ends for good: the account is parked until somebody acts.
 PARKS: Final = frozenset({
     Reason.CODES_USED_UP,
+    Reason.PAIRING_FAILED,
     Reason.LOGGED_OUT,
     Reason.UNLINKED,
     Reason.PHONE_GONE,
