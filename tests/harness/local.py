@@ -125,7 +125,7 @@ class Local:
         async def ready() -> bool:
             if process.returncode is not None:
                 raise self._error(f"ponton local ended at once with {process.returncode}")
-            return bool((await self.prosody.view())["gateway"])
+            return bool((await self.prosody.view())["gateway"]["connected"])
 
         try:
             await until(ready, timeout=_READY_SECONDS, what="the front desk's connection")

@@ -5,14 +5,12 @@ idempotent. Called by `programs.frontdesk`.
 """
 
 import asyncio
-from dataclasses import dataclass
 
 from ponton_bridge.xmpp.stream import Arrived, Closed, Opened, ShardStream, StreamSettings
 from ponton_operator.selfservice.xmpp.desk import Desk
 from ponton_operator.selfservice.xmpp.events import DeskEvent, Report
 
 
-@dataclass(frozen=True, slots=True)
 class DeskSettings(StreamSettings):
     """Settings of the stream; `owner` is empty."""
 
