@@ -60,7 +60,9 @@ class Local:
         return account_name(self.prosody.component, owner)
 
     def write(self) -> None:
-        """Write the gateway and its secrets."""
+        """Write the gateway and its secrets; make the folders."""
+        for name in ("accounts", "state"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
         secrets = {
             "prosody/master": self.prosody.secrets.master,
             "prosody/token": self.prosody.secrets.admin_token,
@@ -206,9 +208,6 @@ async def running_local(
     spec: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Local]:
     """A started runtime below `folder`; `sandbox` is the launcher's file, `template` and `spec` change the gateway."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("accounts", "state"):
-        (folder / name).mkdir(exist_ok=True)
     local = Local(folder, prosody, redis, sandbox, template or {}, spec or {})
     local.write()
     await local.start()
