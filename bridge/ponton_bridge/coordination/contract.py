@@ -6,6 +6,8 @@ own keys. A shard writes through one script that refuses a smaller epoch than th
 Redis is never the only copy of anything that must not be lost.
 """
 
+import json
+import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Self
 
@@ -15,11 +17,12 @@ HEARTBEAT_TTL: Final = 60  # seconds; a heartbeat goes with each renewal
 COMMANDS_MAX: Final = 100  # entries of an account's command stream
 STATES_MAX: Final = 20_000  # entries of a gateway's stream of state changes: two for each of 10,000 accounts
 RESULT_TTL: Final = 120  # seconds a command's result waits for its door
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")  # a Kubernetes resource name (RFC 1123 subdomain)
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Names for one account of a gateway.
+    """Names for one account of a gateway ('' for what is the gateway's own); ValueError for what is no resource name.
 
     >>> Keys("gw", "acc-1").lease
     'ponton:gw:a:acc-1:lease'
@@ -27,6 +30,11 @@ class Keys:
 
     gateway: str
     account: str
+
+    def __post_init__(self) -> None:
+        # A `*` or `[` in a name would be a pattern in the user's rights and in searches.
+        if not (_NAME.fullmatch(self.gateway) and _NAME.fullmatch(self.account or "x")):
+            raise ValueError("This is not the name of a resource.")
 
     @property
     def prefix(self) -> str:
@@ -63,6 +71,11 @@ class Keys:
         return self.prefix + "code"
 
     @property
+    def state(self) -> str:
+        """Hash after `StateChange`: the newest, in the account's own keys, so that nobody else can have written it."""
+        return self.prefix + "state"
+
+    @property
     def states(self) -> str:
         """Stream of `StateChange` of the whole gateway; a shard may only add to it."""
         return f"ponton:{self.gateway}:states"
@@ -75,6 +88,18 @@ class Flat:
     def to_redis(self) -> dict[str, str]:
         """Give all fields as text."""
         return {k: str(v) for k, v in asdict(self).items()}
+
+    def to_json(self) -> str:
+        """Give all fields as one JSON object, for values that are one string."""
+        return json.dumps(self.to_redis(), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` gave; ValueError when it is something else."""
+        raw = json.loads(text)
+        if not (isinstance(raw, dict) and all(isinstance(value, str) for value in raw.values())):
+            raise ValueError(f"This is no {cls.__name__}.")
+        return cls.from_redis(raw)
 
     @classmethod
     def from_redis(cls, raw: dict[str, str]) -> Self:
@@ -109,7 +134,11 @@ class Heartbeat(Flat):
 
 @dataclass(frozen=True, slots=True)
 class StateChange(Flat):
-    """A link's new state; published again after Redis was away."""
+    """A link's new state; published again after Redis was away.
+
+    In the gateway's stream it is a hint that `account` has changed: any shard may write there. What is true stands in
+    that account's own `Keys.state`.
+    """
 
     account: str
     epoch: int

@@ -11,10 +11,11 @@ from enum import StrEnum
 
 from ponton_bridge.model.errors import OwnerError
 
-_NUMBER = re.compile(r"^[1-9][0-9]{4,14}$")  # E.164: at most 15 digits, never a leading zero
+_NUMBER = re.compile(r"[1-9][0-9]{4,14}")  # E.164: at most 15 digits, never a leading zero
 _WRITTEN = re.compile(r"[\s().\u00a0\-/]")  # what people put between digits
-_LID = re.compile(r"^lid-([0-9]{1,20})$")
-_GROUP = re.compile(r"^[0-9]{10,25}(-[0-9]{6,15})?$")  # new ids: 18 digits; old ones: number-time
+_LID = re.compile(r"lid-([0-9]{1,20})")
+_GROUP = re.compile(r"[0-9]{10,25}(-[0-9]{6,15})?")  # new ids: 18 digits; old ones: number-time
+TRUNK = "(0)"  # +44 (0)7700 …: dialled inside the country only
 MIN_GROUP_DIGITS = 16  # longer than any E.164 number, so that a localpart is never both
 
 
@@ -60,9 +61,9 @@ def parse_number(text: str) -> str:
 
     Raises OwnerError with a sentence when it is none.
     """
-    digits = _WRITTEN.sub("", text.strip())
+    digits = _WRITTEN.sub("", text.replace(TRUNK, ""))
     digits = digits[2:] if digits.startswith("00") else digits.removeprefix("+")
-    if not _NUMBER.match(digits) or not digits.isascii():
+    if not _NUMBER.fullmatch(digits):
         raise OwnerError(
             "This is not a phone number in international form, for example +44 7700 900123: "
             "a plus sign, the country code, then the number without its leading zero."
@@ -75,7 +76,7 @@ def from_localpart(local: str) -> Address:
 
     Raises OwnerError when it stands for nobody.
     """
-    if match := _LID.match(local):
+    if match := _LID.fullmatch(local):
         return Address(lid=match[1])
     if local.startswith("+") or not _is_group(local):
         return Address(number=parse_number(local))
@@ -83,4 +84,4 @@ def from_localpart(local: str) -> Address:
 
 
 def _is_group(local: str) -> bool:
-    return bool(_GROUP.match(local)) and ("-" in local or len(local) >= MIN_GROUP_DIGITS)
+    return bool(_GROUP.fullmatch(local)) and ("-" in local or len(local) >= MIN_GROUP_DIGITS)
