@@ -16,6 +16,7 @@ from tests.sandbox.connection import Connection, Stage
 from tests.sandbox.keys import KEY_TYPE, KeyPair
 from tests.sandbox.launch import Config, sandboxed
 from tests.sandbox.probing import ROOT, Probe
+from tests.sandbox.proto import wa_e2e
 from tests.sandbox.proxy import Proxy
 from tests.sandbox.server import Sandbox
 from tests.sandbox.world import Settings
@@ -176,3 +177,21 @@ async def test_library_without_the_pin_stops_the_program(config: Path, tmp_path:
     assert child.returncode
     assert b"went on" not in out
     assert b"found 0 times" in err
+
+
+async def test_sandbox_opens_no_connection(tmp_path: Path) -> None:
+    """While a client pairs, is written to and goes, the sandbox's process dials nobody."""
+    dialled: list[object] = []
+    watching = True
+
+    def audit(event: str, arguments: tuple[object, ...]) -> None:
+        if watching and event in {"socket.connect", "socket.getaddrinfo", "socket.sendto"}:
+            dialled.append(arguments)
+
+    async with make_bed(tmp_path) as bed:
+        sys.addaudithook(audit)  # it cannot be taken out again, only told to look away
+        client, friend = await bed.client(), bed.phone("Friend")
+        friend.send(client.account.lid, wa_e2e.Message(conversation="hello"))
+        await client.text("hello")
+    watching = False
+    assert [] == dialled

@@ -119,7 +119,7 @@ def test_cache_goes_by_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """The dictionaries are extracted once for each content of the library file."""
     made: list[int] = []
 
-    def extract() -> str:
+    def extract(_library: Path) -> str:
         made.append(1)
         return json.dumps({"single": SINGLES, "double": DOUBLES})
 
