@@ -1,0 +1,178 @@
+"""The neonize driver against the sandbox: a child process per driver, Alice's account for it, Bob to talk to.
+
+A module shares one sandbox process; each test has people and a driver of its own.
+"""
+
+import asyncio
+import base64
+import itertools
+import os
+import pickle
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ponton_bridge.model.address import Address
+from ponton_bridge.model.errors import PontonError
+from ponton_bridge.model.states import Reason
+from ponton_bridge.whatsapp import port
+from ponton_bridge.whatsapp.neonize_driver.environment import WANTED
+from tests.sandbox.client import AccountHandle, SandboxClient
+from tests.sandbox.launch import sandboxed
+
+E = TypeVar("E", bound=port.Event)
+
+ROOT = Path(__file__).parent.parent.parent
+CHILD = Path(__file__).with_name("driver_child.py")
+PATIENCE = 20.0  # seconds
+
+
+class Driven:
+    """A driver in a child process; `heard` are its events in order."""
+
+    def __init__(self, config: Path, folder: Path) -> None:
+        self._config, self.folder = config, folder
+        self._numbers = itertools.count(1)
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._news = asyncio.Condition()
+        self.heard: list[port.Event | PontonError] = []
+        self.ended = False
+
+    async def open(self) -> None:
+        """Start the child; the driver does nothing until it is asked."""
+        argv, env = sandboxed([sys.executable, str(CHILD), str(self.folder)], os.environ | WANTED, self._config)
+        self._child = await asyncio.create_subprocess_exec(
+            *argv, env=env, cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 24
+        )
+        self._reading = asyncio.create_task(self._read())
+
+    async def kill(self) -> None:
+        """End it as a crash would."""
+        if self._child.returncode is None:
+            self._child.kill()
+        await self._child.wait()
+        await self._reading
+
+    async def again(self) -> None:
+        """A crash, and a new process on the same folder, started."""
+        await self.kill()
+        self.heard.clear()
+        await self.open()
+        await self.call("start")
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._child.pid
+
+    async def call(self, method: str, *arguments: object, **keywords: object) -> Any:  # noqa: ANN401 - any method's
+        """Call the driver; its typed errors are raised here."""
+        number = next(self._numbers)
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        assert self._child.stdin is not None
+        self._child.stdin.write(base64.b64encode(pickle.dumps((number, method, arguments, keywords))) + b"\n")
+        async with asyncio.timeout(PATIENCE):
+            return await answer
+
+    async def send(self, to: Address, text: str, seconds: float = 10.0) -> port.Sent:
+        """Send a text."""
+        sent: port.Sent = await self.call("send", to, port.Text(text), message_id=None, seconds=seconds)
+        return sent
+
+    def all(self, kind: type[E]) -> list[E]:
+        """All events of a kind so far."""
+        return [event for event in self.heard if isinstance(event, kind)]
+
+    async def hear(
+        self,
+        kind: type[E],
+        accept: Callable[[E], object] = lambda _: True,
+        *,
+        since: int = 0,
+        patience: float = PATIENCE,
+    ) -> E:
+        """Wait for the first event of a kind that is accepted, after the first `since` events."""
+
+        def found() -> E | None:
+            return next((e for e in self.heard[since:] if isinstance(e, kind) and accept(e)), None)
+
+        try:
+            async with asyncio.timeout(patience), self._news:
+                await self._news.wait_for(lambda: found() is not None or self._reading.done())
+        except TimeoutError:
+            pass
+        event = found()
+        assert event is not None, f"no {kind.__name__}; heard: {self.heard}"
+        return event
+
+    async def link(self, reason: Reason, *, since: int = 0, patience: float = PATIENCE) -> port.Link:
+        """Wait for the link to be in this state."""
+        return await self.hear(port.Link, lambda link: link.reason is reason, since=since, patience=patience)
+
+    async def text(self, body: str) -> port.Message:
+        """Wait for this text."""
+        return await self.hear(port.Message, lambda message: message.content == port.Text(body))
+
+    async def _read(self) -> None:
+        assert self._child.stdout is not None
+        while line := await self._child.stdout.readline():
+            match pickle.loads(base64.b64decode(line)):  # noqa: S301 - from our own child
+                case ("event", event):
+                    self.heard.append(event)
+                case ("end",):
+                    self.ended = True
+                case ("answer", number, value):
+                    self._answers.pop(number).set_result(value)
+                case ("error", number, error):
+                    self._answers.pop(number).set_exception(error)
+            async with self._news:
+                self._news.notify_all()
+        async with self._news:
+            self._news.notify_all()
+
+
+class Scene:
+    """Alice with a driver, Bob in her address book."""
+
+    def __init__(self, sandbox: SandboxClient, alice: AccountHandle, bob: AccountHandle, driver: Driven) -> None:
+        self.sandbox, self.alice, self.bob, self.driver = sandbox, alice, bob, driver
+        self.device = 0
+
+    async def link(self) -> port.Link:
+        """Link the driver by its first code and wait until the account is whole; gives the news of it."""
+        await self.driver.call("start")
+        code = await self.driver.hear(port.Code)
+        self.device = await self.alice.scan(code.text)
+        connected = await self.driver.link(Reason.CONNECTED)
+        await self.alice.synced(self.device)
+        return connected
+
+
+async def until(true: Callable[[], Awaitable[bool]]) -> None:
+    """Ask again and again: for what tells nobody when it changes."""
+    async with asyncio.timeout(PATIENCE):
+        while not await true():  # noqa: ASYNC110 - there is nothing to wait for
+            await asyncio.sleep(0.02)
+
+
+def who(account: AccountHandle) -> Address:
+    """The address of an account: number and LID."""
+    return Address(number=account.number.removeprefix("+"), lid=account.lid.partition("@")[0])
+
+
+_people = itertools.count(1)
+
+
+@asynccontextmanager
+async def scene(sandbox: SandboxClient, folder: Path) -> AsyncIterator[Scene]:
+    """People nobody else has, and a driver that is not started yet."""
+    number = next(_people)
+    alice = await sandbox.account(f"Alice {number}", contacts=[f"Bob {number}"])
+    driver = Driven(sandbox.config_file or Path(), folder)
+    await driver.open()
+    try:
+        yield Scene(sandbox, alice, await sandbox.contact(f"Bob {number}"), driver)
+    finally:
+        await driver.kill()
