@@ -1,5 +1,6 @@
 """As root every account's process has a user id of its own; with real children, by an interpreter that all may run."""
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -96,7 +97,9 @@ async def test_an_account_too_many_is_told(world: World) -> None:
 async def test_the_trial_tells_whether_it_works(world: World, tmp_path: Path) -> None:
     """A trial process works where others may enter, and says what is wrong where they may not."""
     assert "" == await probe(world.spawn, {"PATH": "/usr/bin"}, world.root / "state", IDS[0])
-    assert "could not start" in await probe(world.spawn, {"PATH": "/usr/bin"}, tmp_path, IDS[0])  # pytest's is 0700
+    assert "may not enter" in await probe(world.spawn, {"PATH": "/usr/bin"}, tmp_path, IDS[0])  # pytest's is 0700
+    world.python = "/usr/bin/no-such-python"
+    assert "could not start" in await probe(world.spawn, {"PATH": "/usr/bin"}, world.root / "state", IDS[0])
     assert not (world.root / "state" / "probe").exists()
 
 
@@ -104,8 +107,8 @@ async def test_a_range_that_cannot_work_is_refused(world: World) -> None:
     """Ids that were asked for and cannot be used end the program with a sentence, instead of a quiet way round."""
     world.root.chmod(0o700)
     async with apart(world, uids="300000-300001") as process:
-        assert 78 == await process.wait()
-    assert "--uids: a trial process" in (world.root / "runtime.log").read_text()
+        assert 78 == await asyncio.wait_for(process.wait(), 20)
+    assert "--uids: others may not enter" in (world.root / "runtime.log").read_text()
 
 
 def test_ids_are_given_once(tmp_path: Path) -> None:

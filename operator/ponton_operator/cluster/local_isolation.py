@@ -7,6 +7,7 @@ this machine is tried once, with a real child. Called by `local_runtime`.
 import asyncio
 import json
 import os
+import stat
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -65,7 +66,9 @@ class Uids:
 
 
 async def probe(spawn: Spawn, env: Mapping[str, str], folder: Path, uid: int) -> str:
-    """Try whether a child with this user id can run our program in a folder below `folder`; '' or what was wrong."""
+    """Try whether a child with this user id can run our program and reach folders in `folder`; '' or what was wrong."""
+    if closed := await asyncio.to_thread(_closed, folder):
+        return f"others may not enter {closed}"
     place = folder / "probe"
     try:
         await asyncio.to_thread(make_private, place, uid)
@@ -83,6 +86,11 @@ async def probe(spawn: Spawn, env: Mapping[str, str], folder: Path, uid: int) ->
         return "" if code == 0 else f"a trial process ended with {code}"
     finally:
         await asyncio.to_thread(remove, place)
+
+
+def _closed(folder: Path) -> Path | None:
+    """Give the outermost folder on the way that other users may not pass, None if they may pass all."""
+    return next((path for path in reversed(folder.absolute().parents) if not path.stat().st_mode & stat.S_IXOTH), None)
 
 
 def program(name: str) -> list[str]:

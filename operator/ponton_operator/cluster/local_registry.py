@@ -50,7 +50,8 @@ class Registry:
     @property
     def unsettled(self) -> bool:
         """Whether another look is needed although no file changed."""
-        return any(h.missing is not None for h in self.held.values()) or self.folder.accounts.keys() - self.held.keys() != set()
+        missing = any(held.missing is not None for held in self.held.values())
+        return missing or not self.folder.accounts.keys() <= self.held.keys()
 
     def look(self) -> bool:
         """Look at the folder; gives whether anything changed. Raises OSError, and tells so as long as it lasts."""

@@ -153,8 +153,6 @@ async def _isolation(wanted: range, spawn: Spawn, state: Path, *, must: bool) ->
     wrong = "not started as root" if os.geteuid() else ""
     if not wrong:
         wrong = await probe(spawn, child_environment(Home(state / "probe")), state, wanted[0])
-        if wrong:
-            wrong += ": other users must be able to reach the program and the state folder"
     if wrong and must:
         raise HostError(f"--uids: {wrong}.")
     return (range(0), wrong) if wrong else (wanted, "")
