@@ -74,7 +74,8 @@ async def test_agrees_to_a_subscription_and_asks_back() -> None:
     expected = [
         f"<presence type='subscribed' to='{ALICE}' from='{DOMAIN}'/>",
         f"<presence type='subscribe' to='{ALICE}' from='{DOMAIN}'/>",
-        f"<presence to='{ALICE}' from='{DOMAIN}'><show>{row.show}</show><status>{row.sentence}</status></presence>",
+        f"<presence to='{ALICE}' from='{DOMAIN}/gateway'><show>{row.show}</show>"
+        f"<status>{row.sentence}</status></presence>",
     ]
     assert plains([stanza(literal) for literal in expected]) == plains(heard)
 
@@ -91,7 +92,7 @@ async def test_shows_the_state_when_the_owner_comes_online() -> None:
     await world.registered(Reason.CONNECTED)
     (heard,) = await world.hear(f"<presence from='{ALICE}/x' to='{DOMAIN}'/>")
     sentence = TABLE[Reason.CONNECTED].sentence
-    expected = stanza(f"<presence to='{ALICE}/x' from='{DOMAIN}'><status>{sentence}</status></presence>")
+    expected = stanza(f"<presence to='{ALICE}/x' from='{DOMAIN}/gateway'><status>{sentence}</status></presence>")
     assert plain(expected) == plain(heard)
 
 

@@ -8,6 +8,7 @@ is known (DESIGN section 8). Groups are `<group id>@<gateway>`. Used by features
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from ponton_bridge.model.errors import OwnerError
 
@@ -17,6 +18,10 @@ _LID = re.compile(r"lid-([0-9]{1,20})")
 _GROUP = re.compile(r"[0-9]{10,25}(-[0-9]{6,15})?")  # new ids: 18 digits; old ones: number-time
 TRUNK = "(0)"  # +44 (0)7700 …: dialled inside the country only
 MIN_GROUP_DIGITS = 16  # longer than any E.164 number, so that a localpart is never both
+
+# The resource of the gateway's own presence, the same from front desk and shards: Gajim shows no presence of a bare
+# domain (seen in 1.7.3), and two resources would stand side by side.
+GATEWAY_RESOURCE: Final = "gateway"
 
 
 class Kind(StrEnum):

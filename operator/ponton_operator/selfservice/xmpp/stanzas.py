@@ -4,6 +4,7 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 from ponton_bridge.model import xml
+from ponton_bridge.model.address import GATEWAY_RESOURCE
 from ponton_bridge.model.errors import PontonError
 from ponton_bridge.model.xml import el
 
@@ -36,10 +37,11 @@ def chat(domain: str, to: str, body: str, message_id: str) -> Element:
 
 
 def presence(domain: str, to: str, kind: str | None = None, show: str = "", status: str = "") -> Element:
-    """Make a presence from the gateway itself; `show` '' is plain available."""
+    """Make a presence from the gateway itself; `show` '' is available. A state has a resource."""
     parts = [el("show", xml.CLIENT, show)] if show else []
     parts += [el("status", xml.CLIENT, status)] if status else []
-    return el("presence", xml.CLIENT, *parts, type_=kind, to=to, from_=domain)
+    source = f"{domain}/{GATEWAY_RESOURCE}" if kind in {None, "unavailable"} else domain
+    return el("presence", xml.CLIENT, *parts, type_=kind, to=to, from_=source)
 
 
 def bare(jid: str) -> str:
