@@ -62,6 +62,7 @@ class Config:
     owner: str = field(repr=False)
     secret: str = field(repr=False)
     redis_url: str = field(repr=False)
+    previous_epoch: int = 0  # the highest that is known to have used the store; an older store is refused
     xmpp_ca: Path | None = None
     upload_host: str | None = None
     upload_ca: Path | None = None
@@ -154,6 +155,7 @@ def read_config(environment: Mapping[str, str]) -> Config:
         owner=owner,
         secret=read.secret(secrets, "component-secret"),
         redis_url=read.secret(secrets, "redis-url"),
+        previous_epoch=int(read.number("PREVIOUS_EPOCH", int, 0, MAX_EPOCH, 0)),
         xmpp_ca=read.file("XMPP_CA", "a file with CA certificates"),
         upload_host=read.text("UPLOAD_HOST", _DOMAIN, "a domain name in lower case", "") or None,
         upload_ca=read.file("UPLOAD_CA", "a file with CA certificates"),

@@ -1,0 +1,88 @@
+"""What doors ask of a shard, and its answers: the verbs of the Redis contract. Part of the shard program.
+
+At least once, so each verb does no harm when it comes again. The caller (coordination.client) keeps the deadline and
+turns a PontonError into the result's sentence.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from ponton_bridge.coordination.contract import Command, Result, Verb
+from ponton_bridge.core import events as on
+from ponton_bridge.model.address import parse_number
+from ponton_bridge.model.errors import OwnerError, WhatsAppError
+from ponton_bridge.model.states import TABLE, Reason
+from ponton_bridge.shard.account import Account
+from ponton_bridge.shard.events import Event
+from ponton_bridge.shard.linking import Linking
+from ponton_bridge.shard.outbox import Outbox
+from ponton_bridge.shard.owner import Owner
+
+PAGE: Final = "page"  # argument of NEW_CODE: somebody watches a page
+FORGET: Final = "forget"  # argument of UNLINK: the account is being deleted, the roster is cleaned, too
+LONGEST: Final = 10_000  # characters of an argument; a passkey's answer has about 2,000
+LINKED_ALREADY: Final = "You are linked already. To link another phone, unlink this one first."
+NOT_UNLINKED: Final = (
+    "WhatsApp could not be told in time, so the link is still there. Try again, or remove the device on your phone, "
+    "under Linked devices."
+)
+
+
+class Commands:
+    """`handle` does one command."""
+
+    def __init__(self, account: Account, linking: Linking, owner: Owner, outbox: Outbox) -> None:
+        self._account = account
+        self._linking = linking
+        self._owner = owner
+        self._outbox = outbox
+        self._verbs: dict[str, Callable[[str], Awaitable[tuple[str, str]]]] = {
+            Verb.NEW_CODE: self._new_code,
+            Verb.PAIR_PHONE: self._pair_phone,
+            Verb.UNLINK: self._unlink,
+            Verb.STATUS: self._status,
+            Verb.PASSKEY: self._passkey,
+        }
+
+    async def handle(self, command: Command) -> Result:
+        """Do what is asked; raises PontonError with a sentence when it cannot be done."""
+        verb = self._verbs.get(command.verb)
+        if verb is None or len(command.argument) > LONGEST:
+            raise OwnerError("This bridge does not know what was asked. It may be older than the rest.")
+        sentence, value = await verb(command.argument)
+        self._account.log(Event.COMMAND_HANDLED, verb=command.verb)
+        return Result(command.id, ok=1, sentence=sentence, value=value)
+
+    def _sentence(self) -> str:
+        return TABLE[self._linking.machine.reason].sentence
+
+    def _only_unlinked(self) -> None:
+        """A banned number is the exception: 'new code' is how the owner says that WhatsApp works again."""
+        if self._linking.linked and self._linking.machine.reason is not Reason.BANNED:
+            raise OwnerError(LINKED_ALREADY)
+
+    async def _new_code(self, argument: str) -> tuple[str, str]:
+        self._only_unlinked()
+        self._linking.feed(on.NewCode(watching=argument == PAGE))
+        return "", ""
+
+    async def _pair_phone(self, argument: str) -> tuple[str, str]:
+        self._only_unlinked()
+        letters = await self._linking.letters(parse_number(argument))
+        return "", letters
+
+    async def _unlink(self, argument: str) -> tuple[str, str]:
+        if not await self._linking.unlink():
+            raise WhatsAppError(NOT_UNLINKED)
+        if argument == FORGET:
+            await self._account.journal.run(self._owner.forget)
+            self._outbox.news()
+            await self._outbox.drained()
+        return TABLE[Reason.UNLINKED].sentence, ""
+
+    async def _status(self, _argument: str) -> tuple[str, str]:
+        return self._sentence(), str(self._linking.machine.reason)
+
+    async def _passkey(self, argument: str) -> tuple[str, str]:
+        self._linking.feed(on.PasskeyGiven(argument))
+        return "", ""

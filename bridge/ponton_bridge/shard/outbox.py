@@ -1,0 +1,129 @@
+"""Durable stanzas on their way to the owner: from the journal to the stream, in order, until Prosody has them.
+
+The only writer of numbered stanzas. Whoever emits into the journal calls `news`; a row goes when the server's count or
+the sequence number told at the opening covers it (component-shards/1, sections 1.0 and 1.6). Part of the shard program.
+"""
+
+import asyncio
+from typing import Final
+from xml.etree.ElementTree import Element
+
+from ponton_bridge.model.serial import load
+from ponton_bridge.model.xml import CLIENT, el, local_name
+from ponton_bridge.shard.account import Account
+from ponton_bridge.shard.events import Event
+from ponton_bridge.store.journal import Journal
+from ponton_bridge.xmpp.stream import NotOpen, Opened, ShardStream
+
+PAGE: Final = 64  # rows read at once
+IN_FLIGHT: Final = 512  # rows written and not covered; twice the server's window the other way
+POISON: Final = frozenset({"policy-violation", "not-well-formed", "bad-format", "invalid-xml", "unsupported-encoding"})
+PATIENCE: Final = 3  # streams that may end over the same row before a notice takes its place
+DRAIN_LOOK: Final = 0.05  # seconds between two looks while the shard ends
+UNSENDABLE: Final = "[A message could not be shown here: look at your phone.]"
+
+
+class Outbox:
+    """Writes rows while a stream is open. `opened` and `closed` come from the inbox, `covered` from the stream."""
+
+    def __init__(self, account: Account, stream: ShardStream) -> None:
+        self._account = account
+        self._stream = stream
+        self._session: Opened | None = None
+        self._changed = asyncio.Event()
+        self._forget = asyncio.Event()
+        self._covered = 0
+        self._first = 0  # the lowest row not known to be covered on this stream
+        self._suspect: tuple[int, int] = (0, 0)  # row, streams that ended over it
+
+    def news(self) -> None:
+        """Look for new rows."""
+        self._changed.set()
+
+    def covered(self, seq: int) -> None:
+        """Note that the server has everything up to `seq`."""
+        self._covered = max(self._covered, seq)
+        self._first = seq + 1
+        self._forget.set()
+        self._changed.set()
+
+    async def opened(self, session: Opened) -> None:
+        """Square the journal with what the server has of this owner, then write on."""
+
+        def square(journal: Journal) -> None:
+            if not journal.continue_from(session.seq):  # else the store is new and its rows have moved above
+                journal.covered(session.seq)
+
+        await self._account.journal.run(square)
+        self._session = session
+        self._first = 0
+        self._changed.set()
+
+    def closed(self, condition: str) -> None:
+        """Stop writing; remember the row at which the server would not go on."""
+        self._session = None
+        self._changed.set()
+        if condition in POISON and self._first:
+            row, times = self._suspect
+            self._suspect = (self._first, times + 1 if row == self._first else 1)
+
+    async def run(self) -> None:
+        """Write rows and forget the covered ones, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._forget_rows())
+            while True:
+                if session := self._session:
+                    await self._write_rows(session)
+                await self._wait()
+
+    async def _wait(self) -> None:
+        await self._changed.wait()
+        self._changed.clear()
+
+    async def _write_rows(self, session: Opened) -> None:
+        position = 0
+        while self._session is session:
+            rows = await self._account.journal.run(lambda journal, after=position: journal.outbox(after, PAGE))  # type: ignore[misc]  # a default binds the position of this turn
+            for seq, text in rows:
+                while self._session is session and self._stream.uncovered >= IN_FLIGHT:
+                    await self._wait()
+                if self._session is not session or not await self._stream.writable(session):
+                    return
+                self._write(seq, load(text))
+                position = seq
+            if self._stream.uncovered:
+                self._stream.ask()
+            if len(rows) < PAGE:
+                await self._wait()
+
+    def _write(self, seq: int, stanza: Element) -> None:
+        self._first = self._first or seq
+        row, times = self._suspect
+        if row == seq and times >= PATIENCE:
+            self._account.log(Event.ROW_REPLACED, "error", kind=local_name(stanza))
+            stanza = self._notice(stanza)
+        try:
+            self._stream.write(stanza, seq)
+        except NotOpen:
+            return  # the next stream writes it
+        except ValueError:
+            self._account.log(Event.ROW_REPLACED, "error", kind=local_name(stanza))
+            self._stream.write(self._notice(stanza), seq)
+
+    async def _forget_rows(self) -> None:
+        while True:
+            await self._forget.wait()
+            self._forget.clear()
+            await self._account.journal.run(lambda journal, seq=self._covered: journal.covered(seq))  # type: ignore[misc]  # as above
+
+    async def drained(self) -> None:
+        """Wait until the server has every row; for ever while it is away."""
+        while (await self._account.journal.run(lambda journal: journal.counts().outbox)) > 0:
+            self._stream.ask()
+            await asyncio.sleep(DRAIN_LOOK)
+
+    def _notice(self, stanza: Element) -> Element:
+        """Say that something could not be shown, in the chat where it would have been."""
+        body = el("body", CLIENT, UNSENDABLE)
+        to, sender = self._account.config.owner, stanza.get("from")
+        return el("message", CLIENT, body, type_="chat", from_=sender, to=to, id_=stanza.get("id"))

@@ -1,0 +1,272 @@
+"""What the owner wrote, on its way to WhatsApp: from journal rows to sends, with an answer for every message.
+
+One worker per chat keeps the order there; chats do not wait for each other. A row goes when WhatsApp has taken it, or
+when its sender was told why not. Part of the shard program; rules of repetition are in `core.delivery`.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final
+from xml.etree.ElementTree import Element, ParseError
+
+from ponton_bridge.core.delivery import UNKNOWN_FATE, Verdict, may_send, pause, refusal, verdict
+from ponton_bridge.core.limiter import Limiter, TooManyNewContacts
+from ponton_bridge.features import pipeline
+from ponton_bridge.features.context import Intent, MarkRead, Rendered, Reply, Send
+from ponton_bridge.model.errors import PontonError
+from ponton_bridge.model.serial import dump, load
+from ponton_bridge.model.states import TABLE, Phase, Reason
+from ponton_bridge.shard.account import Account, fresh_id, of_the_store
+from ponton_bridge.shard.events import Event
+from ponton_bridge.store.errors import JournalFull
+from ponton_bridge.store.journal import Journal
+from ponton_bridge.store.outgoing import Outgoing as Row
+from ponton_bridge.whatsapp import port
+
+SECONDS: Final = 20.0  # for one send; WhatsApp answers in milliseconds or not at all
+PAGE: Final = 200  # rows read at once
+LATE: Final = 10.0  # seconds that a receipt waits for the sends under way
+LOST_PAUSE: Final = 0.5  # seconds after a send met no connection, though there seemed to be one
+MARKS: Final = 5  # times that a read receipt is tried
+FULL_PAUSE: Final = 1.0  # seconds until a full journal is tried again
+LIMITS_KEY: Final = "limits"
+
+
+class Outgoing:
+    """Told of the link by `link`, of rows by `news`. `emitted` and `blocked` tell others what came of them."""
+
+    def __init__(
+        self,
+        account: Account,
+        limiter: Limiter,
+        *,
+        emitted: Callable[[], None],
+        blocked: Callable[[], None],
+        act: Callable[[Intent], None],
+    ) -> None:
+        self._account = account
+        self._limiter = limiter  # used in the journal's thread only
+        self._emitted = emitted  # rows for the owner were journaled
+        self._act = act  # what may be lost: typing, presence
+        self._blocked = blocked  # WhatsApp takes no new contacts from this account (error 463)
+        self._driver: port.WhatsApp | None = None
+        self._refusal: PontonError | None = None
+        self._decided = asyncio.Event()  # messages can be sent, or refused
+        self._news = asyncio.Event()
+        self._news.set()
+        self._chats: dict[str, deque[Row]] = {}
+        self._sending: set[asyncio.Task[PontonError | None]] = set()
+
+    def news(self) -> None:
+        """Look for new rows."""
+        self._news.set()
+
+    def link(self, reason: Reason, driver: port.WhatsApp | None) -> None:
+        """Take the link's new state: send, wait, or refuse."""
+        self._driver = driver if TABLE[reason].phase is Phase.RUNNING else None
+        self._refusal = refusal(reason)
+        if self._driver or self._refusal:
+            self._decided.set()
+        else:
+            self._decided.clear()
+
+    def close(self) -> None:
+        """Begin nothing more; what is under way comes to its end."""
+        self._driver = self._refusal = None
+        self._decided.clear()
+
+    async def drained(self) -> None:
+        """Wait for the sends that are under way."""
+        while self._sending:
+            await asyncio.wait(self._sending)
+
+    def settled(self) -> Awaitable[None] | None:
+        """Give what ends when the sends under way now have their id pairs; None when there are none."""
+        return self._until(frozenset(self._sending)) if self._sending else None
+
+    async def _until(self, sends: frozenset["asyncio.Task[PontonError | None]"]) -> None:
+        await asyncio.wait(sends, timeout=LATE)
+
+    # --- rows, chat by chat ---
+
+    async def run(self) -> None:
+        """Work on what is in the journal, until cancelled."""
+        last = 0
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                while rows := await self._account.journal.run(lambda journal, after=last: journal.pending(PAGE, after)):  # type: ignore[misc]  # a default binds the position of this turn
+                    last = rows[-1].id
+                    for row in rows:
+                        if row.chat not in self._chats:
+                            self._chats[row.chat] = deque()
+                            tasks.create_task(self._chat(row.chat))
+                        self._chats[row.chat].append(row)
+
+    async def _chat(self, chat: str) -> None:
+        rows = self._chats[chat]
+        while rows:
+            await self._row(rows[0])
+            rows.popleft()
+        del self._chats[chat]
+
+    async def _row(self, row: Row) -> None:
+        """Bring one row to its end: sent, or answered with an error, or found to ask for nothing."""
+        try:
+            stanza = load(row.xml)
+        except ParseError as error:
+            self._account.log.failure(Event.STANZA_FAILED, error, kind="row")
+            await self._account.journal.run(lambda journal: journal.drop(row.id))
+            return
+        await self._decided.wait()
+        intents = await self._account.journal.run(lambda journal: self._intents(stanza, journal))
+        send = next((intent for intent in intents if isinstance(intent, Send)), None)
+        for intent in intents:
+            if isinstance(intent, MarkRead):
+                await self._mark_read(intent)
+            elif not isinstance(intent, Send | Reply):
+                self._act(intent)
+        if send is None:
+            await self._finish(
+                row, lambda _journal: Rendered(durable=[i.element for i in intents if isinstance(i, Reply)])
+            )
+        elif (problem := await self._send(row, stanza, send)) is not None:
+            self._account.log(Event.MESSAGE_REFUSED, error=type(problem).__name__, actor=problem.actor)
+            await self._finish(row, lambda journal: pipeline.failed(stanza, problem, self._account.context(journal)))
+
+    def _intents(self, stanza: Element, journal: Journal) -> list[Intent]:
+        """Ask the features (in the journal's thread); a fault of ours refuses the message, it is not lost."""
+        context = self._account.context(journal)
+        try:
+            return pipeline.from_xmpp(stanza, context)
+        except Exception as error:
+            if of_the_store(error):
+                raise
+            self._account.log.failure(Event.STANZA_FAILED, error, kind="message")
+            return [Reply(each) for each in pipeline.failed(stanza, PontonError(), context).durable]
+
+    async def _finish(self, row: Row, work: Callable[[Journal], Rendered]) -> None:
+        """Drop a row together with what follows from it; while the journal is full the chat waits."""
+
+        def whole(journal: Journal) -> None:
+            rendered = work(journal)
+            pipeline.keep(rendered, journal)
+            for stanza in rendered.durable:
+                journal.emit(dump(stanza))
+            journal.drop(row.id)
+
+        while True:
+            try:
+                await self._account.journal.run(whole)
+            except JournalFull:
+                await asyncio.sleep(FULL_PAUSE)
+                continue
+            self._emitted()
+            return
+
+    # --- one message ---
+
+    async def _send(self, row: Row, stanza: Element, send: Send) -> PontonError | None:
+        """Send until WhatsApp has it; gives the error that ends it otherwise. Waits while there is no connection."""
+        unknown, troubles = row.tries, 0
+        while True:
+            await self._decided.wait()
+            driver = self._driver
+            if driver is None:
+                return self._refusal
+            keeps_id = driver.capabilities.chosen_message_id
+            if not may_send(unknown, keeps_id=keeps_id):
+                return port.SendUncertain(UNKNOWN_FATE)
+            try:
+                message_id = await self._admit(row, send, keeps_id=keeps_id)
+            except TooManyNewContacts as too_many:
+                return too_many
+            error = await self._hand_over(driver, row, stanza, send, message_id)
+            if error is None:
+                return None
+            unknown += isinstance(error, port.SendUncertain)
+            troubles += not isinstance(error, port.NotConnected | port.SendUncertain)
+            decision = verdict(error, unknown, troubles, keeps_id=keeps_id)
+            await self._failed(row, error, decision)
+            if decision is Verdict.REFUSE:
+                return error
+            await asyncio.sleep(LOST_PAUSE if decision is Verdict.WAIT else pause(unknown + troubles))
+
+    async def _admit(self, row: Row, send: Send, *, keeps_id: bool) -> str | None:
+        """Wait for the limits, then note that a send begins; gives the id to use. Raises TooManyNewContacts."""
+        while True:
+            try:
+                return await self._account.journal.run(
+                    lambda journal: self._begin(journal, row, send, keeps_id=keeps_id)
+                )
+            except _TooFast as fast:
+                await asyncio.sleep(fast.seconds)
+
+    def _begin(self, journal: Journal, row: Row, send: Send, *, keeps_id: bool) -> str | None:
+        """Ask the limits inside the transaction, which a refusal undoes (in the journal's thread)."""
+        now = self._account.clock()
+        chat = journal.complete(send.chat)
+        stranger = journal.contact(chat) is None and journal.seen(chat.key, "", "", "written")
+        if seconds := self._limiter.ask(now, new_contact=stranger):
+            raise _TooFast(seconds)
+        journal.set(LIMITS_KEY, self._limiter.save())
+        return journal.chosen(row.id, fresh_id().upper() if keeps_id else None)
+
+    async def _hand_over(
+        self, driver: port.WhatsApp, row: Row, stanza: Element, send: Send, message_id: str | None
+    ) -> PontonError | None:
+        """Send, and forget the row together with noting its id pair; gives WhatsApp's error if it has one.
+
+        Comes to its end as a whole, whoever waits for it: what has gone out must be noted.
+        """
+
+        async def whole() -> PontonError | None:
+            try:
+                sent = await driver.send(send.chat, send.content, message_id=message_id, seconds=SECONDS)
+            except PontonError as error:
+                return error
+            await self._finish(row, lambda journal: pipeline.sent(stanza, sent, self._account.context(journal)))
+            self._account.counters.sent += 1
+            return None
+
+        task = self._account.background.spawn(whole())
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+        return await asyncio.shield(task)
+
+    async def _failed(self, row: Row, error: PontonError, decision: Verdict) -> None:
+        match error:
+            case port.NotConnected():
+                await self._account.journal.run(lambda journal: journal.unsent(row.id))
+            case port.SendUncertain():
+                self._account.counters.uncertain += 1
+                self._account.log(Event.SEND_WAS_UNCERTAIN, "warning", then=decision)
+            case port.NewContactsBlocked():
+                self._blocked()
+            case _:
+                pass
+
+    async def _mark_read(self, intent: MarkRead) -> None:
+        """Tell the sender; what WhatsApp does not take in time is let go, the next marker stands for it as well."""
+        for _ in range(MARKS):
+            await self._decided.wait()
+            if self._driver is None:
+                return
+            try:
+                async with asyncio.timeout(SECONDS):
+                    await self._driver.mark_read(intent.chat, intent.sender, intent.ids)
+            except (PontonError, TimeoutError):
+                await asyncio.sleep(LOST_PAUSE)
+                continue
+            await self._account.journal.run(lambda journal: journal.mark_read(intent.pairs))
+            return
+
+
+class _TooFast(Exception):
+    """The limits let the next message go in `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds

@@ -1,0 +1,103 @@
+"""The owner as the shard sees them: which clients are there, and the gateway's own place in their roster and presence.
+
+Part of the shard program. The bare gateway domain is the front desk's, which answers those who ask; the shard says what
+changes (DESIGN 4.9).
+"""
+
+from collections.abc import Callable
+from typing import Final
+from xml.etree.ElementTree import Element
+
+from ponton_bridge.core.events import Absent, Present
+from ponton_bridge.features import contacts
+from ponton_bridge.features.context import bare
+from ponton_bridge.model.errors import PontonError
+from ponton_bridge.model.serial import dump
+from ponton_bridge.model.states import TABLE, Reason
+from ponton_bridge.model.xml import CLIENT, ROSTER, el, text_of
+from ponton_bridge.shard.account import Account, fresh_id
+from ponton_bridge.shard.events import Event
+from ponton_bridge.store.journal import Journal
+from ponton_bridge.xmpp.stream import ShardStream
+
+NAME: Final = "WhatsApp"
+ROSTER_KEY: Final = "gateway_in_roster"
+ROSTER_SECONDS: Final = 5.0  # for the server to take the entry, before codes are shown
+
+
+class Owner:
+    """Told when a stream opens and of presences to the gateway; tells `feed` who comes and goes."""
+
+    def __init__(self, account: Account, stream: ShardStream, feed: Callable[[Present | Absent], None]) -> None:
+        self._account = account
+        self._stream = stream
+        self._feed = feed
+        self._here: set[str] = set()
+
+    async def opened(self) -> None:
+        """Put the gateway into the owner's roster (Dino shows no pictures of strangers), then ask who is there."""
+        self._here.clear()
+        self._account.live.clients.clear()
+        if not await self._account.journal.run(lambda journal: journal.get(ROSTER_KEY)):
+            try:
+                await self._stream.request(self._entry("both"), seconds=ROSTER_SECONDS)
+                await self._account.journal.run(lambda journal: journal.set(ROSTER_KEY, "1"))
+            except PontonError as error:
+                self._account.log.failure(Event.REQUEST_FAILED, error, "warning", what="roster")
+        config = self._account.config
+        self._stream.offer(el("presence", CLIENT, type_="probe", from_=config.domain, to=config.owner))
+
+    def presence(self, stanza: Element) -> None:
+        """Take the presence of an owner's client; a negative priority takes no messages (RFC 6121, 4.7.2.3)."""
+        client = stanza.get("from", "")
+        if bare(client) != self._account.config.owner or client == bare(client):
+            return
+        if stanza.get("type") is None and _priority(stanza) >= 0:
+            if client not in self._here:
+                self._here.add(client)
+                self._feed(Present(client))
+        elif stanza.get("type") in {None, "unavailable", "error"} and client in self._here:
+            self._here.discard(client)
+            self._feed(Absent(client))
+
+    def show(self, reason: Reason) -> None:
+        """Show the state of the link as the gateway's presence."""
+        row = TABLE[reason]
+        config = self._account.config
+        made = el("presence", CLIENT, from_=config.domain, to=config.owner)
+        if row.show is None:
+            return  # a newer process shows the state
+        if row.show:
+            made.append(el("show", CLIENT, row.show))
+        made.append(el("status", CLIENT, row.sentence))
+        self._stream.offer(made)
+
+    def tell(self, journal: Journal, sentence: str) -> None:
+        """Journal a message of the gateway to the owner (in the journal's thread)."""
+        config = self._account.config
+        said = el("message", CLIENT, el("body", CLIENT, sentence), type_="chat", from_=config.domain, to=config.owner)
+        said.set("id", fresh_id())
+        journal.emit(dump(said))
+
+    def forget(self, journal: Journal) -> None:
+        """Journal the removal of all contacts and of the gateway from the roster (in the journal's thread)."""
+        context = self._account.context(journal)
+        for who, _, _ in journal.contacts():
+            journal.emit(dump(contacts.removal(who, context)))
+            journal.forget_contact(who)
+        journal.emit(dump(self._entry("remove")))
+        journal.set(ROSTER_KEY, "")
+
+    def _entry(self, subscription: str) -> Element:
+        config = self._account.config
+        name = NAME if subscription != "remove" else None
+        item = el("item", ROSTER, jid=config.domain, name=name, subscription=subscription)
+        query = el("query", ROSTER, item)
+        return el("iq", CLIENT, query, type_="set", id_=fresh_id(), from_=config.domain, to=config.owner)
+
+
+def _priority(stanza: Element) -> int:
+    try:
+        return int(text_of(stanza, "priority", CLIENT) or 0)
+    except ValueError:
+        return 0

@@ -1,0 +1,190 @@
+"""A scripted WhatsApp behind the port, in this process: for tests of how the shard is put together.
+
+    whatsapp = FakeWhatsApp()
+    whatsapp.say(Message(...)); await whatsapp.called("send")
+
+Everything asked of it is kept in `calls`; answers can be scripted with `answers[name]`: results or errors that are used
+up one by one. Each event has a token; `acknowledged` holds those that were.
+"""
+
+import asyncio
+import itertools
+import time
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ponton_bridge.model.address import Address
+from ponton_bridge.model.states import Reason
+from ponton_bridge.whatsapp import port
+
+DEADLINE = 10.0  # seconds; every wait has one
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One thing that was asked, in order."""
+
+    name: str
+    arguments: tuple[Any, ...]
+
+
+class FakeWhatsApp:
+    """The service and the phone; `driver` makes drivers for it, one at a time. `linked` = there are keys."""
+
+    def __init__(self, *, linked: bool = False, chosen_message_id: bool = False, connects: bool = True) -> None:
+        self.linked = linked
+        self.connects = connects
+        self.capabilities = port.Capabilities(
+            "fake", chosen_message_id=chosen_message_id, acknowledges=True, passkey=True
+        )
+        self.calls: list[Call] = []
+        self.answers: dict[str, deque[object]] = defaultdict(deque)
+        self.acknowledged: set[int] = set()
+        self.live: FakeDriver | None = None
+        self.drivers = 0
+        self.gate = asyncio.Event()  # sends wait for it
+        self.gate.set()
+        self.tokens = itertools.count(1)
+        self._news = asyncio.Event()
+        self._ids = itertools.count(1)
+
+    def make(self, database: Path) -> "FakeDriver":
+        """Make a driver; two at once would be two sockets of one device."""
+        assert self.live is None, "two drivers at once"
+        database.touch()
+        self.drivers += 1
+        self.live = FakeDriver(self)
+        return self.live
+
+    def say(self, event: port.Event) -> int:
+        """Bring an event; gives its token."""
+        assert self.live is not None, "no driver runs"
+        token = next(self.tokens)
+        self.live.queue.put_nowait(port.Delivery(event, token))
+        return token
+
+    def connect(self) -> None:
+        """Let the device connect."""
+        self.say(port.Link(Reason.CONNECTED, own=Address(number="4915100000001", lid="100000001")))
+
+    def scan(self) -> None:
+        """Let the phone scan the code."""
+        self.linked = True
+        self.say(port.Paired(Address(number="4915100000001", lid="100000001")))
+        self.connect()
+
+    def called(self, name: str) -> list[tuple[Any, ...]]:
+        """Give the arguments of all calls of that name."""
+        return [call.arguments for call in self.calls if call.name == name]
+
+    async def until(self, condition: Callable[[], bool], what: str = "the calls") -> None:
+        """Wait until something holds, looking again at each call and acknowledgement."""
+        try:
+            async with asyncio.timeout(DEADLINE):
+                while not condition():
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            raise TimeoutError(f"{what} did not come; there were {self.calls}") from None
+
+    def note(self, name: str, *arguments: object) -> object:
+        """Keep a call; raises or gives what is scripted for it."""
+        self.calls.append(Call(name, arguments))
+        self._news.set()
+        scripted = self.answers[name].popleft() if self.answers[name] else None
+        if isinstance(scripted, Exception):
+            raise scripted
+        return scripted
+
+    def confirm(self, token: int) -> None:
+        """Keep an acknowledgement."""
+        self.acknowledged.add(token)
+        self._news.set()
+
+    def fresh_id(self) -> str:
+        """Give the next message id."""
+        return f"3EB0{next(self._ids):016X}"
+
+
+class FakeDriver:
+    """One driver object of it."""
+
+    def __init__(self, service: FakeWhatsApp) -> None:
+        self.capabilities = service.capabilities
+        self.queue: asyncio.Queue[port.Delivery | None] = asyncio.Queue()
+        self._service = service
+
+    async def start(self) -> None:
+        """Connect, or give a code."""
+        self._service.note("start")
+        self._service.say(port.Link(Reason.CONNECTING))
+        if self._service.linked and self._service.connects:
+            self._service.connect()
+        elif not self._service.linked:
+            self._service.say(port.Code(port.CodeKind.QR, f"2@code-{self._service.drivers}-1", 60.0, 1))
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        self._service.note("stop")
+        if self._service.live is self:
+            self._service.live = None
+        self.queue.put_nowait(None)
+
+    async def events(self) -> AsyncIterator[port.Delivery]:
+        """Give what was said."""
+        while (delivery := await self.queue.get()) is not None:
+            yield delivery
+
+    def acknowledge(self, token: int, *, safe: bool = True) -> None:
+        """Take an acknowledgement."""
+        assert safe
+        self._service.confirm(token)
+
+    async def pair_by_number(self, number: str) -> str:
+        """Give eight letters."""
+        return str(self._service.note("pair_by_number", number) or "ABCD-EFGH")
+
+    async def passkey_answer(self, answer: str) -> None:
+        """Take a passkey's answer."""
+        self._service.note("passkey_answer", answer)
+
+    async def send(self, chat: Address, content: port.Content, *, message_id: str | None, seconds: float) -> port.Sent:
+        """Take a message."""
+        assert seconds > 0
+        await self._service.gate.wait()
+        self._service.note("send", chat, content, message_id)
+        return port.Sent(message_id or self._service.fresh_id(), int(time.time()))
+
+    async def mark_read(self, chat: Address, sender: Address, ids: Sequence[str]) -> None:
+        """Take a read receipt."""
+        self._service.note("mark_read", chat, sender, tuple(ids))
+
+    async def typing(self, chat: Address, state: port.TypingState) -> None:
+        """Take a chat state."""
+        self._service.note("typing", chat, state)
+
+    async def presence(self, *, available: bool) -> None:
+        """Take a presence."""
+        self._service.note("presence", available)
+
+    async def subscribe(self, who: Address) -> None:
+        """Take a subscription."""
+        self._service.note("subscribe", who)
+
+    async def lookup(self, numbers: Sequence[str]) -> dict[str, Address | None]:
+        """Find nobody."""
+        self._service.note("lookup", tuple(numbers))
+        return dict.fromkeys(numbers)
+
+    async def contacts(self) -> port.Contacts:
+        """Give an empty address book."""
+        self._service.note("contacts")
+        return port.Contacts(())
+
+    async def logout(self) -> None:
+        """Forget the device."""
+        self._service.note("logout")
+        self._service.linked = False
