@@ -64,15 +64,16 @@ class KeyedQueue:
         for key in [k for k in self._dirty if k not in self._busy]:
             if len(self._busy) >= self._workers:
                 return
-            del self._dirty[key]
             self._busy.add(key)
             task = asyncio.get_running_loop().create_task(self._work(key))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def _work(self, key: str) -> None:
+        self._dirty.pop(key, None)  # what is added from here on asks for another look
         try:
-            await self._handler(key)
+            if not self._closed:
+                await self._handler(key)
         finally:
             self._busy.discard(key)
             if not self._closed:
