@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.demo.stage import GATEWAY, HOST, PASSWORD, USER, Say, Stage, built
 from tests.demo.story import Story
+from tests.harness.local import children
 
 GUIDE = """
 Everything runs. Log in with a client on this machine:
@@ -50,6 +51,9 @@ async def run(*, auto: bool, live: bool) -> int:
                 await Story(stage, stage.sandbox, say).play()
             else:
                 await _by_hand(stage)
+    if left := children(os.getpid()):
+        say(f"Processes are left behind: {left}")
+        return 1
     say("Done: nothing is left behind")
     return 0
 

@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 from dataclasses import dataclass
+from typing import Any
 from xml.etree.ElementTree import Element
 
 from slixmpp import JID
@@ -126,7 +127,7 @@ class Story:
         query.append(Element("{jabber:iq:register}remove"))
         iq.append(query)
         await iq.send(timeout=10)  # type: ignore[no-untyped-call]  # slixmpp types it in part
-        await alice.until(lambda: not [jid for jid in alice.client_roster if prosody.component in jid])
+        await until(lambda: _no_entries(alice, prosody.component), what="the end of the roster entries")
         self.say("Alice unregisters: the WhatsApp entries leave her contact list")
         await until(lambda: _not_linked(phone), what="the end of the link at WhatsApp")
         await until(lambda: not list((local.folder / "accounts").glob(f"*{name}*")), what="the end of the account")
@@ -141,6 +142,11 @@ class Story:
         last = await bob.wait_for("message", text=texts[-1])
         seen = [record["text"] for record in await bob.inbox(kinds="message") if record["n"] <= last["n"]]
         assert texts == [text for text in seen if text in texts]
+
+
+async def _no_entries(alice: Client, gateway: str) -> bool:
+    answer: Any = await alice.get_roster()
+    return not [jid for jid in answer["roster"]["items"] if str(jid).endswith(gateway)]
 
 
 async def _not_linked(phone: AccountHandle) -> bool:
