@@ -34,6 +34,7 @@ class Books:
         self.read: set[tuple[str, str]] = set()
         self.people: dict[str, tuple[Address, str, str]] = {}
         self.known: list[Address] = []
+        self.settings: dict[str, str] = {}
 
     def by_whatsapp(self, chat: str, whatsapp: str) -> Pair | None:
         """Find the newest pair of that WhatsApp id."""
@@ -56,7 +57,7 @@ class Books:
         """Add what was learned about an address."""
         if address.group:
             return address
-        for known in self.known:
+        for known in reversed(self.known):
             if (address.number and address.number == known.number) or (address.lid and address.lid == known.lid):
                 return known
         return address
@@ -82,6 +83,14 @@ class Books:
         self.pairs = [replace(p, chat=address.key) if p.chat in old else p for p in self.pairs]
         for key in old & set(self.people):
             self.people[address.key] = self.people.pop(key)
+
+    def get(self, key: str, default: str = "") -> str:
+        """Give a setting."""
+        return self.settings.get(key, default)
+
+    def set(self, key: str, value: str) -> None:
+        """Keep a setting."""
+        self.settings[key] = value
 
     def save_contact(self, address: Address, name: str, push_name: str) -> None:
         """Save or change."""

@@ -52,9 +52,9 @@ def test_names_of_groups_are_kept_apart() -> None:
     bridge = Dialogue()
     for name in ("Family", "Clan"):
         assert [] == bridge.hears(Contacts((Contact(FAMILY, name),)))
-        assert name == bridge.books.name(FAMILY)
+        assert name == bridge.context.name(FAMILY)
     bridge.hears(Contacts((Contact(ANA, "Ana"),), complete=True))
-    assert "Clan" == bridge.books.name(FAMILY)
+    assert "Clan" == bridge.context.name(FAMILY)
     assert [1, 1] == [
         len(contacts.everything(bridge.context).durable),
         len(presence.everybody(bridge.context, linked=True)),
@@ -124,6 +124,14 @@ def test_contact_gets_its_number() -> None:
     assert [removal("lid-5005@wa.example.test", 10), push("+4915112345678@wa.example.test", "Q", 11)] == heard[:2]
     assert "3EB001" == bridge.books.by_xmpp(whole.key, "3EB001").whatsapp  # type: ignore[union-attr]  # found or fail
     assert [] == [each for each in bridge.hears(port.Presence(whole, available=True)) if each.startswith("<iq")]
+
+
+def test_contact_with_a_new_number_moves() -> None:
+    """When WhatsApp tells another number for a LID, the roster's JID follows."""
+    bridge = Dialogue().knows(ANA, name="Ana")
+    moved = Address(number="447700900999", lid=ANA.lid)
+    heard = bridge.hears(port.Presence(moved, available=True))
+    assert [removal(ANA_JID), push("+447700900999@wa.example.test", "Ana", 2)] == heard[:2]
 
 
 def test_whole_roster_can_be_pushed_again() -> None:

@@ -113,7 +113,7 @@ def test_group_message_names_group_and_author(bridge: Dialogue, content: port.Co
 
 def test_stranger_in_a_nameless_group(bridge: Dialogue) -> None:
     """Members are no contacts: they get no roster entry, and show as they call themselves, else by number."""
-    bridge.books.forget_contact(FAMILY)
+    bridge.books.settings.clear()
     stranger = Address(number="4915112345678")
     heard = bridge.hears(port.Message("3EB001", FAMILY, stranger, Text("hi"), NOW, push_name="Kim"))
     assert [told(GROUP_JID, "Kim wrote in a group: hi", "3EB001", REQUEST, MARKABLE)] == heard

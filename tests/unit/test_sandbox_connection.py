@@ -140,6 +140,33 @@ async def test_broken_protocol_ends_the_connection(box: Sandbox, keys: Keys, dat
     await test_unlinked_client_is_offered_codes(box, keys)
 
 
+async def test_silent_client_is_cut_off(box: Sandbox, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that never says who it is does not hold a connection for ever."""
+    monkeypatch.setattr(module, "HANDSHAKE_TIMEOUT", 0.05)
+    client = WireClient(*door(box), keys)
+    await client.open()
+    await client.upgrade()
+    with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+        await client.reader.readexactly(1)
+
+
+async def test_own_mistake_is_loud(box: Sandbox, device: Device, keys: Keys) -> None:
+    """A crash in a stage ends its connection, is reported to the loop, and leaves the others alone."""
+    client, neighbour = await login(box, device, keys), Keys.make(Random(10))
+    reported: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reported.append(context))
+    other = await login(box, link(box, neighbour, "33605"), neighbour)
+    with patch.object(box.router, "submit", side_effect=ZeroDivisionError):
+        client.send(node("presence", type="available"))
+        assert await client.ended()
+    await happens(box, "departed")
+    await asyncio.sleep(0)
+    assert [ZeroDivisionError] == [type(context["exception"]) for context in reported]
+    other.send(node("iq", type="get", xmlns="w:p", id="alive"))
+    assert "alive" == (await other.until(lambda stanza: stanza.get("id") == "alive")).get("id")
+    other.close()
+
+
 async def test_spoiled_frame_ends_the_connection(box: Sandbox, device: Device, keys: Keys) -> None:
     """A frame that does not decrypt ends the session; the device can come back."""
     client = await login(box, device, keys)

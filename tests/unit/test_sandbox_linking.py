@@ -156,7 +156,7 @@ def test_refusal_by_the_device(scene: Scene, content: tuple[Node, ...], reason: 
     assert [("refused", reason)] == scene.phone.told
     assert {} == scene.account.devices
     scene.sign(scene.link())
-    assert [1] == list(scene.account.devices)
+    assert [2] == list(scene.account.devices)  # the first number was used up
 
 
 def test_answer_without_a_signature(scene: Scene) -> None:
@@ -308,3 +308,30 @@ def test_code_without_a_phone(scene: Scene) -> None:
 def test_finish_before_hello(scene: Scene) -> None:
     """An exchange cannot end before it began."""
     assert "code=404" in scene.ask(finish(b"", jid=None))
+
+
+def test_two_devices_at_the_same_time(scene: Scene) -> None:
+    """Two devices that are linked to one account at once get numbers of their own."""
+    other_keys, other_line = Keys.make(scene.random), Line()
+    registration = pairing.check_registration(other_keys.payload().devicePairingData)
+    other = Linking(scene.net.router.lobby, other_line, other_keys.noise.public, registration)
+    first = scene.link()
+    number = scene.net.router.next_device(scene.account)
+    args = other_keys.identity.public, other_keys.adv_secret, number, NOW
+    scene.net.router.link(other, scene.account, number, pairing.container(scene.key, *args, scene.random.randbytes))
+    second = other_line.sent[-1]
+    signed = other_keys.sign(second.need("pair-success").need("device-identity").data)
+    other.receive(scene.result(second, node("pair-device-sign", node("device-identity", signed))))
+    scene.sign(first)
+    assert {1: scene.keys.noise.public, 2: other_keys.noise.public} == {
+        number: device.noise for number, device in scene.account.devices.items()
+    }
+
+
+def test_code_for_another_number(scene: Scene) -> None:
+    """A device that asks for a code for another number is no longer found under the first."""
+    other, _ = scene.net.account("33602", "200")
+    scene.ask(hello())
+    scene.ask(hello(other.pn))
+    assert scene.net.router.pending_code(scene.account) is None
+    assert scene.stage is scene.net.router.pending_code(other)

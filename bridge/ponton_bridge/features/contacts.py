@@ -14,7 +14,7 @@ from ponton_bridge.model.xml import el
 from ponton_bridge.whatsapp import port
 
 from . import presence
-from .context import Context, Intent, Keep, Rendered, Reply, bare
+from .context import Context, Intent, Keep, Rendered, Reply, bare, group_key
 from .stanzas import label
 
 GROUP: Final = "WhatsApp"
@@ -22,16 +22,16 @@ MAX_CONTACTS: Final = 20_000  # in the roster; WhatsApp's address books are far 
 
 
 def learn(event: port.Event, ctx: Context) -> Rendered:
-    """Note who has which number; a contact known by LID alone so far changes its JID to the number."""
+    """Note who has which number; a contact known by LID alone so far, or by an old number, changes its JID."""
     done = Rendered()
     for who in _people(event):
-        if not (who.number and who.lid) or ctx.book.complete(Address(lid=who.lid)).number:
+        before = ctx.book.complete(Address(lid=who.lid)) if who.lid else who
+        if not (who.number and who.lid) or before == who:
             continue
-        hidden = Address(lid=who.lid)
-        known = ctx.book.contact(hidden)
-        if known is not None:
-            done.durable += [_removal(hidden.localpart(), ctx), _push((who, *known[1:]), ctx)]
+        known = ctx.book.contact(before)
         ctx.book.learn(who)
+        if known is not None and before.localpart() != who.localpart():
+            done.durable += [_removal(before.localpart(), ctx), _push((who, *known[1:]), ctx)]
     return done
 
 
@@ -80,7 +80,8 @@ def _book(event: port.Contacts, ctx: Context) -> Rendered:
         old = before.get(key)
         here |= {key} if entry.name else set()
         if entry.who.kind is Kind.GROUP:  # its name is kept for the lines that come from it; the roster is for people
-            done.saved += [(entry.who, entry.name, "")] if entry.name and (old is None or old[1] != entry.name) else []
+            if entry.name and entry.name != ctx.name(entry.who):
+                done.settings.append((group_key(entry.who), entry.name))
             continue
         if old is None and (not entry.name or len(before) >= MAX_CONTACTS):
             continue
@@ -90,7 +91,7 @@ def _book(event: port.Contacts, ctx: Context) -> Rendered:
         done.add(_changed(old, merged, ctx))
     if event.complete:
         for key, (who, name, _) in before.items():
-            if name and key not in here and who.kind is Kind.USER:
+            if name and key not in here:
                 done.forgotten.append(who)
                 done.durable.append(removal(who, ctx))
     return done
@@ -140,7 +141,7 @@ def _set(item: Element, ctx: Context) -> Element:
 
 def everything(ctx: Context) -> Rendered:
     """Push the whole roster again: after the account was linked anew, or on demand."""
-    return Rendered(durable=[_push(known, ctx) for known in ctx.book.contacts() if known[0].kind is Kind.USER])
+    return Rendered(durable=[_push(known, ctx) for known in ctx.book.contacts()])
 
 
 def from_xmpp(stanza: Element, ctx: Context) -> list[Intent] | None:

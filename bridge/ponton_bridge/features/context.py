@@ -21,16 +21,16 @@ class ContactBook(AddressBook, Protocol):
     """The address book with its list; the journal keeps it."""
 
     def contacts(self) -> Iterable[tuple[Address, str, str]]:
-        """Give those who are in the roster: address, name in the phone's address book or '', push name or ''.
-
-        Groups are among them, for their names.
-        """
+        """Give those who are in the roster: address, name in the phone's address book or '', push name or ''."""
 
     def contact(self, address: Address) -> tuple[Address, str, str] | None:
         """Give one of them, None for a stranger."""
 
     def learn(self, address: Address) -> None:
         """Remember that number and LID are one person; what is stored under either is found by both from now on."""
+
+    def get(self, key: str, default: str = "") -> str:
+        """Give a setting: here the name of a group, under `group_key`."""
 
 
 class Keeper(Protocol):
@@ -41,6 +41,9 @@ class Keeper(Protocol):
 
     def forget_contact(self, address: Address) -> None:
         """Take out of the list of contacts."""
+
+    def set(self, key: str, value: str) -> None:
+        """Keep a setting."""
 
     def remember(self, pair: Pair) -> None:
         """Store both ids of a message."""
@@ -104,8 +107,13 @@ class Context:
     def name(self, address: Address, push_name: str = "") -> str:
         """Give a name to show: from the books, else as they call themselves, else the number or LID."""
         if address.kind is Kind.GROUP:
-            return self.book.name(address)
+            return self.book.get(group_key(address))
         return self.book.name(address) or push_name or self.book.complete(address).localpart()
+
+
+def group_key(group: Address) -> str:
+    """Give the journal's setting that holds the name of a group."""
+    return f"group:{group.group}"
 
 
 def localpart(jid: str) -> str:
@@ -125,7 +133,7 @@ class Rendered:
 
     `durable` stanzas are journaled and numbered; `transient` ones are written if the stream is open, else dropped.
     The rest is for the journal: id pairs, pairs read elsewhere, contacts (address, name, push name) to save and
-    to forget.
+    to forget, settings (names of groups).
     """
 
     durable: list[Element] = field(default_factory=list)
@@ -134,6 +142,7 @@ class Rendered:
     read: list[Pair] = field(default_factory=list)
     saved: list[tuple[Address, str, str]] = field(default_factory=list)
     forgotten: list[Address] = field(default_factory=list)
+    settings: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, other: "Rendered") -> None:
         """Append what another feature made of the same event."""

@@ -60,6 +60,8 @@ def keep(done: Rendered, store: Keeper) -> None:
         store.save_contact(who, name, push_name)
     for who in done.forgotten:
         store.forget_contact(who)
+    for key, value in done.settings:
+        store.set(key, value)
     for pair in done.pairs:
         store.remember(pair)
     if done.read:

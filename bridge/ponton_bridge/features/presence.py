@@ -47,7 +47,7 @@ def stanza(who: Address, ctx: Context, name: str = "") -> Element:
 
 def everybody(ctx: Context, *, linked: bool) -> list[Element]:
     """Give the presence of all contacts: when the link begins or ends."""
-    people = [address for address, _, _ in ctx.book.contacts() if address.kind is Kind.USER]
+    people = [address for address, _, _ in ctx.book.contacts()]
     if linked:
         return [stanza(who, ctx) for who in people]
     return [el("presence", xml.CLIENT, type_="unavailable", from_=ctx.full(who), to=ctx.owner) for who in people]
