@@ -3,7 +3,7 @@
     python -m tests.bench.component_shards [--rounds 6] [--messages 10000] [--idle 2000]
 
 Prints CPU per message (user -> component, component -> user) for the stock mod_component and for a shard with
-acks and the journal on disk, as medians of alternating rounds with their ratio; and memory per idle shard.
+acks and the journal on disk, as medians and as the best of alternating rounds, with their ratio; and memory per idle shard.
 Compare only within one run: a busy machine changes absolute figures by a factor of two.
 """
 
@@ -14,7 +14,6 @@ import hashlib
 import re
 import statistics
 import tempfile
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from tests.harness.prosody import Prosody, free_ports, running_prosody
@@ -111,47 +110,50 @@ async def _prove(wire: Wire, head: bytes, secret: str) -> Wire:
     return wire
 
 
-async def cpu_of(server: Prosody, messages: int, send: Callable[[], None], receive: Awaitable[None]) -> float:
-    """Prosody's CPU microseconds per message."""
-    before = server.cpu_seconds()
-    receiving = asyncio.ensure_future(receive)
-    send()
-    await asyncio.wait_for(receiving, 120)
-    return (server.cpu_seconds() - before) / messages * 1e6
+class Course:
+    """Messages on their way from one wire to another, `batch` at a time (a flood when that is all of them)."""
+
+    def __init__(self, server: Prosody, messages: int, batch: int) -> None:
+        self._server = server
+        self._messages = messages
+        self._batch = batch
+
+    async def run(self, source: Wire, target: Wire, text: str, number: int | None = None) -> float:
+        """Prosody's CPU microseconds per message; `number` is the first one's, if the target acknowledges."""
+        before = self._server.cpu_seconds()
+        for start in range(0, self._messages, self._batch):
+            count = min(self._batch, self._messages - start)
+            receiving = asyncio.ensure_future(target.count(count, None if number is None else number + start))
+            source.writer.write((text * count).encode())
+            await asyncio.wait_for(receiving, 120)
+        return (self._server.cpu_seconds() - before) / self._messages * 1e6
 
 
-async def routing(server: Prosody, stock_port: int, rounds: int, messages: int) -> None:
+async def routing(server: Prosody, stock_port: int, rounds: int, course: Course, messages: int) -> None:
     """Alternate stock and shard, both ways."""
     alice = await user(server)
     stock = await stock_component(stock_port)
     pod, number = await shard(server)
-    out = {
-        "stock": f"<message type='chat' to='c@{STOCK}' id='m'><body>{BODY}</body></message>",
-        "shard": f"<message type='chat' to='c@{server.component}' id='m'><body>{BODY}</body></message>",
-    }
+    there = f"<message type='chat' to='c@{{}}' id='m'><body>{BODY}</body></message>"
     back = (
         f"<message type='chat' from='c@{{}}/wa' to='alice@{server.domain}/bench' id='m'><body>{BODY}</body></message>"
     )
     figures: dict[tuple[str, str], list[float]] = {}
     for _ in range(rounds):
-        for kind in ("stock", "shard"):
-            wire = stock if kind == "stock" else pod
+        for kind, wire, domain in (("stock", stock, STOCK), ("shard", pod, server.component)):
             first = number if kind == "shard" else None
-            text = (out[kind] * messages).encode()
-            cost = await cpu_of(server, messages, lambda t=text: alice.writer.write(t), wire.count(messages, first))  # type: ignore[misc] # bound at once
+            cost = await course.run(alice, wire, there.format(domain), first)
             figures.setdefault((kind, "user -> component"), []).append(cost)
-            if kind == "shard":
-                number += messages
-            domain = STOCK if kind == "stock" else server.component
-            text = (back.format(domain) * messages).encode()
-            cost = await cpu_of(server, messages, lambda t=text, w=wire: w.writer.write(t), alice.count(messages))  # type: ignore[misc] # bound at once
+            number += messages if kind == "shard" else 0
+            cost = await course.run(wire, alice, back.format(domain))
             figures.setdefault((kind, "component -> user"), []).append(cost)
     for way in ("user -> component", "component -> user"):
-        stock_cost, shard_cost = (statistics.median(figures[kind, way]) for kind in ("stock", "shard"))
-        print(  # noqa: T201 - this is a command
-            f"{way}: stock {stock_cost:.1f} us, shard {shard_cost:.1f} us CPU a message"
-            f" ({(shard_cost / stock_cost - 1) * 100:+.0f} %)"
-        )
+        for name, of in (("median", statistics.median), ("best", min)):
+            stock_cost, shard_cost = (of(figures[kind, way]) for kind in ("stock", "shard"))
+            print(  # noqa: T201 - this is a command
+                f"{way} ({name}): stock {stock_cost:.1f} us, shard {shard_cost:.1f} us CPU a message"
+                f" ({(shard_cost / stock_cost - 1) * 100:+.0f} %)"
+            )
 
 
 async def idle(server: Prosody, count: int) -> None:
@@ -177,6 +179,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--messages", type=int, default=10_000)
+    parser.add_argument("--batch", type=int, default=128, help="messages sent before the first must have arrived")
     parser.add_argument("--idle", type=int, default=2000)
     parser.add_argument("--storage", choices=("disk", "memory"), default="disk")
     arguments = parser.parse_args()
@@ -200,7 +203,8 @@ async def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         async with running_prosody(Path(folder), users={"alice": "pw"}, options=options) as server:
-            await routing(server, stock_port, arguments.rounds, arguments.messages)
+            course = Course(server, arguments.messages, arguments.batch)
+            await routing(server, stock_port, arguments.rounds, course, arguments.messages)
             totals = (await server.view())["totals"]
             print(f"of {totals['routed_in']} stanzas {totals['queued']} had to wait for the window")  # noqa: T201 - this is a command
             await server.restart()

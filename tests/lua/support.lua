@@ -134,7 +134,7 @@ function support.world(options)
 		host.book:flush();
 		world.book = host.book;
 		local fencing, policy = support.lib "fencing", support.lib "policy";
-		world.delivery = support.lib "delivery" (host, box, patience);
+		world.delivery = support.lib "delivery" (host, box, patience, support.lib "serialize");
 		world.sessions = support.lib "sessions" (host, fencing, box, secrets, world.delivery);
 		world.router = support.lib "router" (host, policy, private_ids, secrets, world.delivery);
 		world.control = support.lib "control" (host, fencing, box, secrets, world.delivery, world.sessions);

@@ -6,7 +6,7 @@
 -- cannot overtake it.
 local PLAIN_BUFFER = 262144; -- bytes that a stream without acks may have unsent before its stanzas queue
 
-return function (host, box_lib, patience)
+return function (host, box_lib, patience, serialize)
 	local book, options, totals = host.book, host.options, host.totals;
 	local KINDS, unacked = patience.KINDS, box_lib.unacked;
 	local waiting = {}; -- records that `expire` must look at
@@ -53,7 +53,7 @@ return function (host, box_lib, patience)
 		local kind, key = box_lib.UNKNOWN, "";
 		local xml;
 		if session and session.live then
-			xml = tostring(stanza);
+			xml = serialize(stanza);
 		else
 			kind, key = patience.classify(stanza);
 			local earlier = key ~= "" and box_lib.named(box, key);
@@ -78,13 +78,13 @@ return function (host, box_lib, patience)
 		if session and session.live and box.waiting == 0 then
 			if not session.acks then
 				if session.pending < PLAIN_BUFFER then
-					local xml = tostring(stanza);
+					local xml = serialize(stanza);
 					session.pending = session.pending + #xml;
 					session.conn:write(xml);
 					return;
 				end
 			elseif room(box) and not domain_full(0) then
-				local xml = tostring(stanza);
+				local xml = serialize(stanza);
 				if not book:commit("W", record, host.now(), xml) then return refuse(stanza, "storage"); end
 				book:flush(); -- if just this fails, the stanza still goes out; `commit` refuses the following ones
 				session.conn:write(xml);
@@ -136,7 +136,7 @@ return function (host, box_lib, patience)
 		stanza.attr.xmlns = nil;
 		local earlier = box_lib.named(box, "advert");
 		if earlier then book:commit("X", record, earlier); end
-		local xml, now = tostring(stanza), host.now();
+		local xml, now = serialize(stanza), host.now();
 		if not session.acks then
 			session.conn:write(xml);
 		elseif room(box) then

@@ -20,6 +20,7 @@ local box = module:require "box";
 local bucket = module:require "bucket";
 local journal = module:require "journal";
 local segments = module:require "segments";
+local serialize = module:require "serialize";
 local private_ids = module:require "private_ids";
 local settings = module:require "settings";
 local new_book = module:require "book" (box, journal).new;
@@ -113,7 +114,7 @@ function module.add_host(module)
 	function host.fire(event, session) return module:fire_event(event, { session = session }); end
 	add_names(host, options.masters[1] or options.plain_secret or module.host);
 
-	local delivery = module:require "delivery" (host, box, patience);
+	local delivery = module:require "delivery" (host, box, patience, serialize);
 	local sessions = module:require "sessions" (host, fencing, box, secrets, delivery);
 	local router = module:require "router" (host, policy, private_ids, secrets, delivery);
 	local control = module:require "control" (host, fencing, box, secrets, delivery, sessions);
