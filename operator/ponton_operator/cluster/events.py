@@ -30,7 +30,7 @@ class Event(StrEnum):
     FRONT_DESK_ENDED = "front_desk_ended"
     REDIS_LOST = "redis_lost"
     REDIS_REACHED = "redis_reached"
-    REDIS_WITHOUT_USERS = "redis_without_users"  # no ACL: shards share the control plane's user
+    REDIS_WITHOUT_USERS = "redis_without_users"  # it has no ACL: shards cannot reach it, and do without
     PROSODY_REFUSED = "prosody_refused"  # assign or release did not work; `why`
     RUNTIME_CRASHED = "runtime_crashed"  # a fault of ours; its children ended with it
     PLAN_FAILED = "plan_failed"  # a fault of ours; the account is planned again later

@@ -1,0 +1,55 @@
+"""The pages about the control plane say what the code does."""
+
+import argparse
+import re
+from pathlib import Path
+
+from ponton_operator.cluster.events import Event
+from ponton_operator.plan.environment import Places, front_desk_environment
+from ponton_operator.programs.local import parser
+from ponton_operator.resources.account import BridgeAccount
+from ponton_operator.resources.gateway import BridgeGateway
+from ponton_operator.resources.yamlfile import load
+from tests.tools.conditions_doc import PAGE, page
+
+LOCAL = PAGE.with_name("local.md")
+
+
+def test_the_page_of_conditions_is_fresh() -> None:
+    """docs/conditions.md is what the tables give: run `python -m tests.tools.conditions_doc` after a change."""
+    assert page() == PAGE.read_text(encoding="utf-8")
+
+
+def test_every_event_is_listed() -> None:
+    """docs/local.md lists each event once, and no other."""
+    listed = re.findall(r"^\| `([a-z_]+)` \|", LOCAL.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(Event) == sorted(listed)
+
+
+def test_events_are_past_and_snake() -> None:
+    """Names are snake_case, at least two words."""
+    assert [] == [event for event in Event if not re.fullmatch(r"[a-z]+(_[a-z]+)+", event)]
+
+
+def test_every_option_is_listed() -> None:
+    """docs/local.md names each option of the program."""
+    options = [option for action in parser()._actions for option in action.option_strings]
+    text = LOCAL.read_text(encoding="utf-8")
+    assert [] == [option for option in options if f"`{option}`" not in text and option not in {"-h", "--help"}]
+    assert isinstance(parser(), argparse.ArgumentParser)
+
+
+def test_the_examples_are_good() -> None:
+    """The gateway and the account of the page are taken as they stand, and tell the front desk what is listed."""
+    text = LOCAL.read_text(encoding="utf-8")
+    gateway, account = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    load(BridgeAccount, account)
+    told = front_desk_environment(load(BridgeGateway, gateway), 7, "i", Places("s", "t", "u"), {})
+    assert [] == [name for name in told if f"`{name}`" not in text]
+
+
+def test_pages_link_to_pages_that_exist() -> None:
+    """No link between the pages of docs/ leads nowhere."""
+    links = re.findall(r"\]\(([^)#/]+)\)", LOCAL.read_text(encoding="utf-8") + PAGE.read_text(encoding="utf-8"))
+    assert ["conditions.md", "shard.md"] == sorted(set(links))
+    assert Path(LOCAL.with_name("conditions.md")).exists()
