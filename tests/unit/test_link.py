@@ -4,6 +4,7 @@ import pytest
 
 from ponton_bridge.core import events as on
 from ponton_bridge.core.effects import (
+    AskPhoneCode,
     Effect,
     ForgetKeys,
     Logout,
@@ -91,6 +92,18 @@ def test_without_keys_it_pairs() -> None:
     made = link(linked=False)
     assert [SetReason(Reason.WAITING_FOR_OWNER, T)] == made.receive(on.XmppOpened(), T)
     assert [StartDriver(), SetReason(Reason.STARTING, T)] == made.receive(on.Present("home"), T)
+
+
+def test_a_number_given_before_the_first_stream_is_asked_for_letters() -> None:
+    """What a door passed on while the shard was only starting is done with the first connection."""
+    made = link(linked=False)
+    assert [] == [
+        effect for effect in made.receive(on.PhoneAsked("447700900123"), T) if not isinstance(effect, SetReason)
+    ]
+    made.receive(on.Present("phone"), T)
+    made.receive(on.XmppOpened(), T)
+    effects = made.receive(port.Code(port.CodeKind.QR, "2@a", 60.0, 1), T)
+    assert [AskPhoneCode("447700900123")] == [effect for effect in effects if isinstance(effect, AskPhoneCode)]
 
 
 def test_linking_is_told() -> None:

@@ -121,7 +121,11 @@ class Link:
         if before is State.UNLINKED and cue in _LINKING and not self.pairing.driven:
             turn = None  # a stopped driver's late word; the keys speak when it is started again
         effects = self._go(cue, turn, event, now) if cue and turn else []
-        if State.UNLINKED in {before, self.state} or isinstance(event, on.Present | on.Absent | on.XmppClosed):
+        # A number that a door gave before the first stream was open is remembered, too.
+        remembered = isinstance(event, on.Present | on.Absent | on.XmppClosed) or (
+            isinstance(event, on.PhoneAsked) and before is State.WAITING
+        )
+        if State.UNLINKED in {before, self.state} or remembered:
             effects += self.pairing.receive(event, now)
         effects += self._settle(now)
         return [*effects, StopForGood(self.reason)] if self.ended else effects

@@ -57,7 +57,7 @@ class Step(StrEnum):
 
 # What is listened to at each step, and the method that handles it. Everything else is ignored there.
 TABLE: Final[dict[Step, dict[type[on.Event], str]]] = {
-    Step.IDLE: {on.XmppOpened: "begin", on.NewCode: "begin", on.PhoneAsked: "begin"},
+    Step.IDLE: {on.XmppOpened: "begin", on.NewCode: "begin"},
     Step.ABSENT: {on.Present: "begin", on.NewCode: "begin", on.PhoneAsked: "begin"},
     Step.OPENING: {
         port.Code: "code",
