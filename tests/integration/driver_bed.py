@@ -67,6 +67,11 @@ class Driven:
         """The child's process id."""
         return self._child.pid
 
+    @property
+    def descriptors(self) -> int:
+        """How many files and sockets the child has open."""
+        return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
+
     async def call(self, method: str, *arguments: object, **keywords: object) -> Any:  # noqa: ANN401 - any method's
         """Call the driver; its typed errors are raised here."""
         number = next(self._numbers)
@@ -166,10 +171,10 @@ _people = itertools.count(1)
 
 
 @asynccontextmanager
-async def scene(sandbox: SandboxClient, folder: Path) -> AsyncIterator[Scene]:
+async def scene(sandbox: SandboxClient, folder: Path, *, app_state: bool = True) -> AsyncIterator[Scene]:
     """People nobody else has, and a driver that is not started yet."""
     number = next(_people)
-    alice = await sandbox.account(f"Alice {number}", contacts=[f"Bob {number}"])
+    alice = await sandbox.account(f"Alice {number}", contacts=[f"Bob {number}"], app_state=app_state)
     driver = Driven(sandbox.config_file or Path(), folder)
     await driver.open()
     try:

@@ -177,6 +177,21 @@ async def test_odd_stanza_does_not_leave_us_deaf(linked: Scene, name: str) -> No
     await still_works(linked)
 
 
+async def test_odd_stanzas_without_end(linked: Scene) -> None:
+    """Somebody who sends them again and again costs a little each time, and never the link."""
+    odd = ODD["typing of a new kind"] | {"attrs": {"from": {"jid": linked.bob.lid}}}
+    first = 0
+    for round_ in range(12):
+        before = len(linked.driver.heard)
+        await linked.sandbox.stanza(linked.alice, odd, linked.device)
+        await linked.driver.link(Reason.EVENTS_STALLED, since=before)
+        await linked.driver.call("start")
+        await linked.driver.link(Reason.CONNECTED, since=before)
+        first = first or linked.driver.descriptors
+        await still_works(linked, f"round {round_}")
+    assert linked.driver.descriptors <= first + 5 * 12  # the library never closes its store: 4 each were measured
+
+
 async def test_nothing_is_acknowledged_once_the_stream_is_dead(linked: Scene) -> None:
     """Messages behind an odd stanza wait at WhatsApp for the new client."""
     odd = ODD["typing of a new kind"] | {"attrs": {"from": {"jid": linked.bob.lid}}}

@@ -146,6 +146,17 @@ async def test_presence_both_ways(linked: Scene) -> None:
     assert offline.last_seen is not None
 
 
+async def test_presence_before_the_name_is_known(sandbox: SandboxClient, tmp_path: Path) -> None:
+    """An account whose phone shares no settings has no name to be shown with: nothing fails, the rest works."""
+    async with scene(sandbox, tmp_path, app_state=False) as shy:
+        await shy.driver.call("start")
+        await shy.alice.scan((await shy.driver.hear(port.Code)).text)
+        await shy.driver.link(Reason.CONNECTED)
+        await shy.driver.call("presence", available=True)
+        await shy.driver.send(who(shy.bob), "hello all the same")
+        await shy.bob.wait_for("message", text="hello all the same")
+
+
 async def test_read_marks_are_one_receipt(linked: Scene) -> None:
     """Several messages of one sender are marked by one receipt."""
     ids = [await linked.bob.send_text(linked.alice, f"n{number}") for number in range(3)]

@@ -222,6 +222,53 @@ def test_session_never_calls_for_a_client_that_go_does_not_know() -> None:
     assert (1, ["2@x", "ended "]) == (go.stops, ear.heard)
 
 
+class Strict(Mute):
+    """A library that dies of a look at a client that it does not know any more, as the real one does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known = True
+        self.deaths = 0
+
+    def stop(self, client: bytes) -> None:
+        """Forget the client."""
+        self.known = False
+        super().stop(client)
+
+    def look(self) -> None:
+        """Look into the client's store."""
+        self.deaths += not self.known
+
+
+def test_stop_waits_for_looks_into_the_store() -> None:
+    """Many threads look while one stops: none of them ever meets a client that Go has forgotten."""
+    for _ in range(20):
+        go, ear = Strict(), Ear()
+        session = Session(go, "db", b"", b"", ear)  # type: ignore[arg-type]  # as much of a library as is needed
+        session.start()
+        assert go.began.wait(PATIENCE)
+        assert go.callbacks is not None
+        go.callbacks.code("2@x")
+        looked = threading.Barrier(9)
+
+        def look(session: Session = session, go: Strict = go, looked: threading.Barrier = looked) -> None:
+            looked.wait(PATIENCE)
+            try:
+                while True:
+                    session.look(lambda _go, _me: go.look())
+            except port.NotConnected:
+                return
+
+        crowd = [threading.Thread(target=look, daemon=True) for _ in range(8)]
+        for thread in crowd:
+            thread.start()
+        looked.wait(PATIENCE)
+        session.stop()
+        for thread in crowd:
+            thread.join(PATIENCE)
+        assert (0, [False] * 8) == (go.deaths, [thread.is_alive() for thread in crowd])
+
+
 # ---- timers ---------------------------------------------------------------------------------------------------
 
 

@@ -38,7 +38,7 @@ OPTIONS: Final = "?_foreign_keys=on&_journal_mode=WAL&_synchronous=FULL&_busy_ti
 FIRST_CODE, NEXT_CODE = 60.0, 20.0  # seconds a QR code lives (measured)
 DESKTOP: Final = 7  # DeviceProps.PlatformType
 CALL_SECONDS: Final = 80.0  # the library's own patience is 75 s
-WORN_OUT: Final = 200  # sessions of a process; each costs 1.5 descriptors and 0.35 MiB that never come back (measured)
+WORN_OUT: Final = 50  # sessions of a process; each costs 4 descriptors and 0.35 MiB that never come back (measured)
 OVER: Final = frozenset(  # states after which the library would sit there for ever
     {
         *(Reason.LOGGED_OUT, Reason.PHONE_GONE, Reason.BANNED, Reason.OUTDATED, Reason.REPLACED),
