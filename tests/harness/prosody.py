@@ -30,6 +30,7 @@ from tests.harness.prosody_config import Layout, LuaValue, Options, Ports, Secre
 NAMESPACE = "urn:component-shards:1"
 _START_DEADLINE = 30.0  # seconds; measured: 0.6 s on an idle machine
 _STOP_DEADLINE = 15.0  # seconds
+_REFUSED_MODULE = "Error initializing module 'component_shards'"  # what the log says then
 _POLL = 0.02  # seconds between two looks at a condition that sends no event
 
 
@@ -274,9 +275,12 @@ class Prosody:
     # --- inside ---
 
     async def _ready(self, process: asyncio.subprocess.Process) -> None:
+        known = len(self.log_text())
         while not await self._answers():
             if process.returncode is not None:
                 raise self._error(f"prosody ended at once with {process.returncode}")
+            if _REFUSED_MODULE in self.log_text()[known:]:
+                raise self._error("prosody did not load a module and is not ready")
             await asyncio.sleep(_POLL)
 
     async def _answers(self) -> bool:

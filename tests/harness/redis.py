@@ -92,7 +92,7 @@ class RedisServer:
         return False
 
     async def _answers(self, port: int) -> bool:
-        """Tell whether the server there is ours: a stranger on the port has another process id."""
+        """Tell whether the server there is ours (a stranger has another process id) and has loaded its data."""
         try:
             reader, writer = await asyncio.open_connection(HOST, port)
         except OSError:
@@ -101,8 +101,9 @@ class RedisServer:
             password = self.options.get("requirepass", "")
             if password:
                 writer.write(f"*2\r\n$4\r\nAUTH\r\n${len(password.encode())}\r\n{password}\r\n".encode())
-            writer.write(b"INFO server\r\nQUIT\r\n")
-            return f"process_id:{self.pid}\r\n".encode() in await reader.read()
+            writer.write(b"INFO server\r\nPING\r\nQUIT\r\n")
+            answer = await reader.read()
+            return f"process_id:{self.pid}\r\n".encode() in answer and b"+PONG\r\n" in answer
         except OSError:
             return False
         finally:

@@ -26,7 +26,7 @@ from tests.harness.fake_port import FakeWhatsApp
 from tests.harness.prosody import Prosody
 
 OWNER = "alice@example.test"
-GATEWAY, ACCOUNT = "whatsapp", "acc-alice"
+GATEWAY, ACCOUNT = "whatsapp", "acc-1f3b"
 
 
 @dataclass

@@ -63,7 +63,7 @@ class Commands:
 
     async def _new_code(self, argument: str) -> tuple[str, str]:
         self._only_unlinked()
-        self._linking.feed(on.NewCode(watching=argument == PAGE))
+        await self._linking.new_code(watching=argument == PAGE)
         return "", ""
 
     async def _pair_phone(self, argument: str) -> tuple[str, str]:

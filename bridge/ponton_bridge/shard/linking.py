@@ -39,6 +39,7 @@ LOGOUT_SECONDS: Final = 20.0  # for WhatsApp's answer; the machine's own limit f
 LETTERS_SECONDS: Final = 30.0  # for the eight letters
 PHONE_STEP: Final = 3600.0  # seconds by which the phone must have been seen later to be worth a write
 NO_LETTERS: Final = "WhatsApp did not give a code in time. Try again, or scan the picture."
+WAITING: Final = frozenset({State.WAITING, State.WAITING_TO_LEAVE})
 CONNECTS: Final = frozenset({State.CONNECTING, State.CONNECTED})  # only with keys
 GONE: Final = frozenset({Phase.WAITING_FOR_SCAN, Phase.PARKED})  # contacts cannot be written to: show them so
 
@@ -90,6 +91,7 @@ class Linking:
         self._owner: Owner
         self._showing: Showing
         self._listeners: tuple[Listener, ...] = ()
+        self._ready = asyncio.Event()  # the XMPP server has let us in once: the pairing machine listens
         self._letters: set[asyncio.Future[str]] = set()  # who waits for the eight letters
         self._unlinks: set[asyncio.Future[bool]] = set()  # who waits for the end of the link
         self._anew = False  # linked in this process: the roster is pushed whole once
@@ -108,6 +110,8 @@ class Linking:
         """Work off events until the machine stops for good; gives why."""
         while not self.machine.ended:
             effects = self.machine.receive(await self._next(), self._account.clock())
+            if self.machine.state not in WAITING:
+                self._ready.set()
             await self._remember()
             for effect in effects:
                 await self._do(effect)
@@ -123,10 +127,16 @@ class Linking:
         except TimeoutError:
             return on.Tick()
 
-    # --- asked by doors; both wait, the caller has the deadline ---
+    # --- asked by doors; all wait, the caller has the deadline ---
+
+    async def new_code(self, *, watching: bool) -> None:
+        """Let codes be shown; `watching`: on a page, whoever is online."""
+        await self._ready.wait()
+        self.feed(on.NewCode(watching))
 
     async def letters(self, number: str) -> str:
         """Ask for the eight letters for a phone; raises what WhatsApp says instead."""
+        await self._ready.wait()
         return await self._asked(self._letters, on.PhoneAsked(number))
 
     async def unlink(self) -> bool:

@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 from ponton_bridge.core.events import Absent, Present
 from ponton_bridge.features import contacts
 from ponton_bridge.features.context import bare
+from ponton_bridge.model.address import GATEWAY_RESOURCE
 from ponton_bridge.model.errors import PontonError
 from ponton_bridge.model.serial import dump
 from ponton_bridge.model.states import TABLE, Reason
@@ -64,7 +65,7 @@ class Owner:
         """Show the state of the link as the gateway's presence."""
         row = TABLE[reason]
         config = self._account.config
-        made = el("presence", CLIENT, from_=config.domain, to=config.owner)
+        made = el("presence", CLIENT, from_=f"{config.domain}/{GATEWAY_RESOURCE}", to=config.owner)
         if row.show is None:
             return  # a newer process shows the state
         if row.show:
