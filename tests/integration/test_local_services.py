@@ -116,6 +116,11 @@ async def test_states_become_conditions(world: World) -> None:
             assert status
             assert status.status.paired
             await until(lambda: world.gateway_status().get("running") == 1)
+        world.order("acc-1", "exit 1")
+        await until(lambda: len(world.started("acc-1")) == 2)
+    first, second = (told["environment"] for told in world.started("acc-1"))
+    assert "PONTON_PREVIOUS_EPOCH" not in first
+    assert first["PONTON_EPOCH"] == second["PONTON_PREVIOUS_EPOCH"]
     assert "Banned" not in str([event.get("reason") for event in world.events("phase_changed")])
 
 
@@ -153,12 +158,11 @@ async def test_heartbeats_tell_what_the_stream_did_not(world: World, monkeypatch
         world.put("acc-1")
         await until(lambda: world.started("acc-1"))
         told = world.started("acc-1")[0]
-        beat = Heartbeat(told["epoch"], told["instance"], time.time(), "Connected", time.time(), xmpp=1, paired=1)
-        shard = Played(told)
-        task = asyncio.create_task(shard.client.run(shard.handle, lambda: beat))
-        await until(lambda: world.reason("acc-1") == "Connected")
-        task.cancel()
-        await shard.client.release()
+        async with played(told) as shard:
+            shard.beat = Heartbeat(
+                told["epoch"], told["instance"], time.time(), "Connected", time.time(), xmpp=1, paired=1
+            )
+            await until(lambda: world.reason("acc-1") == "Connected")
 
 
 async def test_a_start_raises_the_fence(world: World, prosody: Prosody) -> None:

@@ -102,7 +102,7 @@ def test_a_running_shard_is_left_alone() -> None:
     actions = plan_account(running(), seen, NOW + 1)
     status = written(actions)
     assert [] == rest(actions)
-    assert (Phase.RUNNING, "Connected", True) == (status.phase, status.reason, status.paired)
+    assert (Phase.RUNNING, "Connected", True, FIRST) == (status.phase, status.reason, status.paired, status.store_epoch)
     for kind in ("Ready", "PodScheduled", "XMPPConnected", "Paired", "WhatsAppConnected", "PhoneSeen", "UpToDate"):
         assert Truth.TRUE == (condition(status, kind) or (None,))[0], kind
     assert [] == plan_account(make(status), seen, NOW + 60)
@@ -212,11 +212,13 @@ def test_a_wake_while_it_ends_is_not_lost() -> None:
 def test_stale_keys_are_wiped_when_woken() -> None:
     """A stale store is never run: the wake empties it, and the account counts as not paired."""
     stale = replace(ended(0), state=told("StaleStore", paired=1))
-    parked = written(plan_account(running(), stale, NOW + 1))
+    account = make(running().status.model_copy(update={"store_epoch": FIRST - 1}))
+    parked = written(plan_account(account, stale, NOW + 1))
+    assert FIRST - 1 == parked.store_epoch
     assert (Truth.TRUE, "StaleStore") == condition(parked, "StaleStore")
     woken = plan_account(make(parked, wake=1), READY, NOW + 2)
     assert [Start(int((NOW + 2) * 1000), wipe=True)] == rest(woken)
-    assert not written(woken).paired
+    assert (False, 0) == (written(woken).paired, written(woken).store_epoch)
 
 
 def test_an_update_cures_an_outdated_client() -> None:

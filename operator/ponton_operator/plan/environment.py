@@ -36,12 +36,13 @@ def revision(gateway: BridgeGateway, version: str) -> str:
 def shard_environment(
     gateway: BridgeGateway, account: BridgeAccount, epoch: int, instance: str, places: Places
 ) -> dict[str, str]:
-    """Give the environment of an account's shard."""
+    """Give the environment of an account's shard; its status must be the one that was written for this epoch."""
     template = gateway.spec.shard
     limits = template.limits
     told = _common(gateway, epoch, instance, places) | {
         "PONTON_ACCOUNT": account.metadata.name,
         "PONTON_STORE": places.store,
+        "PONTON_PREVIOUS_EPOCH": str(account.status.store_epoch or ""),
         "PONTON_UPLOAD_HOST": template.upload.host if template.upload else "",
         "PONTON_UPLOAD_CA": places.upload_ca,
         "PONTON_CODES": str(template.codes_per_attempt),

@@ -54,7 +54,8 @@ def absorb(account: BridgeAccount, observed: Observed, now: float) -> AccountSta
     state = current_state(status, observed)
     if state:
         paired = (status.paired or bool(state.paired)) and state.reason not in UNPAIRED
-        status = status.model_copy(update={"paired": paired})
+        opened = shard.epoch if state.xmpp else status.store_epoch  # the stream opens after the store
+        status = status.model_copy(update={"paired": paired, "store_epoch": opened})
     if shard.ended:
         return status
     process = observed.process(shard.epoch)
@@ -105,7 +106,9 @@ def start(
     wipe = status.parking is not None and status.parking.reason == Reason.STALE_STORE
     shard = ShardStatus(epoch=epoch, revision=observed.revision, purpose=purpose, started=moment(now))
     news = {"epoch": epoch, "shard": shard, "parking": None, "wake": account.spec.wake}
-    return status.model_copy(update=news | ({"paired": False} if wipe else {})), [Start(epoch, wipe=wipe)]
+    return status.model_copy(update=news | ({"paired": False, "store_epoch": 0} if wipe else {})), [
+        Start(epoch, wipe=wipe)
+    ]
 
 
 def _not_before(status: AccountStatus, observed: Observed) -> datetime | None:
