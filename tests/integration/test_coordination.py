@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -13,8 +14,9 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
 from ponton_bridge.coordination.client.door import DoorClient, RedisAway, rules
+from ponton_bridge.coordination.client.inbox import TOO_LATE
 from ponton_bridge.coordination.client.scripts import EpochRefused
-from ponton_bridge.coordination.client.shard import TOO_LATE, ShardClient
+from ponton_bridge.coordination.client.shard import ShardClient
 from ponton_bridge.coordination.contract import Command, Heartbeat, Keys, LiveCode, Result, StateChange
 from ponton_bridge.model.errors import OwnerError
 from tests.harness.prosody import until
@@ -249,7 +251,9 @@ async def test_shows_the_live_code_until_it_ends(server: RedisServer, door: Door
         one.client.publish_code(LiveCode("qr", "2@abc", 1, 6, loop_time))
         await until(lambda: door.live_code("acc-1"))
         code = await door.live_code("acc-1")
-        assert LiveCode("qr", "2@abc", 1, 6, loop_time) == code
+        assert code is not None
+        assert ("qr", "2@abc", 1, 6) == (code.kind, code.text, code.number, code.total)
+        assert loop_time == pytest.approx(code.expires, abs=2)
         assert 0 < await raw.pttl(KEYS.code)
         one.client.clear_code()
 
@@ -372,5 +376,5 @@ async def test_reads_many_heartbeats_in_pages(server: RedisServer, door: DoorCli
 def test_names_every_command_of_the_user_once() -> None:
     """The rules begin by forgetting older ones, and allow no category."""
     words = rules(KEYS, "p")
-    assert ["reset", "on", ">p"] == words[:3]
+    assert ["reset", "on", f"#{hashlib.sha256(b'p').hexdigest()}"] == words[:3]
     assert not [word for word in words if "@" in word]
