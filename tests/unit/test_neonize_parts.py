@@ -366,14 +366,21 @@ def test_address_book_is_read_soon_and_then_now_and_then(timers: Timers) -> None
 
 
 def test_address_book_is_told_when_it_changed(timers: Timers) -> None:
-    """The same book is not told twice, an empty one never; groups are told each time they are read."""
+    """A new book is told as it is, the same once more as complete, then no more; an empty one never."""
     _, stream, _, follow = timers
-    book = port.Contacts((port.Contact(ANA, "Ana"),), complete=True)
+    ana, bob = port.Contact(ANA, "Ana"), port.Contact(Address(lid="1002"), "Bob")
+    for entries in ((), (ana,), (ana,), (ana,), (ana, bob), (ana, bob)):
+        follow.learned(port.Contacts(entries, complete=bool(entries)), ())
+    told = [(len(book.entries), book.complete) for book in stream.told if isinstance(book, port.Contacts)]
+    assert [(1, False), (1, True), (2, False), (2, True)] == told
+
+
+def test_names_of_groups_are_told_each_time(timers: Timers) -> None:
+    """They come once after each connect."""
+    _, stream, _, follow = timers
     groups = (port.Contact(Address(group="120363001122334455"), "Family"),)
-    for known in (port.Contacts(()), book, book):
-        follow.learned(known, ())
-    follow.learned(book, groups)
-    assert [book, port.Contacts(groups)] == stream.told
+    follow.learned(port.Contacts(()), groups)
+    assert [port.Contacts(groups)] == stream.told
 
 
 async def test_feed_lets_go_of_a_held_thread_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,8 @@ class Followup:
         self._unreadable: dict[str, tuple[port.Undecryptable, asyncio.TimerHandle]] = {}
         self._refreshing: asyncio.TimerHandle | None = None
         self._step = 0
-        self._last: port.Contacts | None = None
+        self._last: tuple[port.Contact, ...] = ()
+        self._sure = False  # the last book was read twice
 
     @property
     def first_refresh(self) -> bool:
@@ -92,9 +93,15 @@ class Followup:
         self._schedule()
 
     def learned(self, known: port.Contacts, groups: tuple[port.Contact, ...]) -> None:
-        """Tell the address book if it has changed, and the groups' names; on a thread of the driver."""
-        if known != self._last and known.entries:
-            self._last = known
+        """Tell the address book if it has changed, and the groups' names; on a thread of the driver.
+
+        As complete (who is missing is gone) only when two readings agree: after linking it comes in pieces.
+        """
+        if known.entries and known.entries != self._last:
+            self._last, self._sure = known.entries, False
+            self._feed.bring(port.Contacts(known.entries))
+        elif known.complete and not self._sure:
+            self._sure = True
             self._feed.bring(known)
         if groups:
             self._feed.bring(port.Contacts(groups))
