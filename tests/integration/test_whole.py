@@ -127,8 +127,10 @@ async def test_explains_an_encrypted_message_to_a_contact(stage: Stage, alice: C
     """OMEMO to a contact is answered with how to switch it off, and nothing reaches the contact."""
     await linked(alice, stage, phone)
     bob = await phone.sandbox.contact("Bob")
-    message = alice.make_message(f"{bob.number}@{stage.prosody.component}", mtype="chat")  # type: ignore[no-untyped-call]
-    message.append(Element("{eu.siacs.conversations.axolotl}encrypted"))
+    message = alice.make_message(f"{bob.number}@{stage.prosody.component}", mtype="chat")
+    encrypted = Element("{eu.siacs.conversations.axolotl}encrypted")
+    encrypted.append(Element("{eu.siacs.conversations.axolotl}payload"))
+    message.append(encrypted)
     message["body"] = "I sent you an OMEMO encrypted message"
     message["id"] = "omemo-1"
     message.send()

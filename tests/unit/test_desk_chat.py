@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ponton_bridge.coordination.contract import Result, Verb
+from ponton_bridge.features import encrypted
 from ponton_bridge.model.states import TABLE, Reason
 from ponton_operator.resources.account import account_name
 from ponton_operator.selfservice import words
@@ -218,7 +219,7 @@ async def test_explains_encryption_instead_of_dropping_it() -> None:
     expected = stanza(
         f"<message type='error' id='m' to='{ALICE}/x' from='{DOMAIN}'><error type='modify'>"
         "<bad-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
-        f"<text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas' xml:lang='en'>{words.NO_OMEMO}</text>"
+        f"<text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas' xml:lang='en'>{encrypted.HOW}</text>"
         "</error></message>"
     )
     assert plains([expected]) == plains(heard)

@@ -77,11 +77,6 @@ RESIDUE: Final = (
     "The picture of a code may stay on the upload server until it expires there; it cannot be used any more."
 )
 
-NO_OMEMO: Final = (
-    "This message is end-to-end encrypted, which a gateway cannot read. Switch encryption off for this chat: in "
-    "Gajim and Dino with the lock beside the text field, in Conversations with the lock in the menu bar, "
-    "in Monal in the contact's details."
-)
 NOT_SERVED: Final = "You have no account at this gateway, so this reaches nobody. Write 'register' to {domain}."
 AWAY: Final = "The bridge of your account is not running. Write 'status' to {domain}."
 UNKNOWN: Final = "I do not understand that. " + ASK_HELP

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 from xml.etree.ElementTree import Element
 
+from ponton_bridge.features import encrypted
 from ponton_bridge.model import xml
 from ponton_bridge.model.errors import HostError, OwnerError, PontonError
 from ponton_bridge.model.jid import prepare_bare
@@ -22,9 +23,6 @@ from ponton_operator.selfservice.xmpp.events import DeskEvent, Report
 MAX_AT_ONCE: Final = 200  # requests being worked on; the rest is told to come back, so that memory stays bounded
 DELETION_SECONDS: Final = 90.0  # how long the desk waits to say that a deletion is done
 NAME: Final = "WhatsApp"
-_E2E_SPACES: Final = frozenset(
-    {"eu.siacs.conversations.axolotl", "urn:xmpp:omemo:2", "urn:xmpp:openpgp:0", "jabber:x:encrypted"}
-)
 
 
 class NotServed(OwnerError):
@@ -126,8 +124,8 @@ class Desk:
         return presence.answer(stanza, self._domain, state[0] if state else None)
 
     async def _message(self, stanza: Element, owner: str) -> list[Element]:
-        if any(child.tag[1:].partition("}")[0] in _E2E_SPACES for child in stanza):
-            raise OwnerError(words.NO_OMEMO)
+        if encrypted.PAYLOADS & {child.tag for child in stanza}:
+            raise OwnerError(encrypted.HOW)
         if not chat.is_conversation(stanza):
             return []
         request = chat.read(owner, xml.text_of(stanza, "body", xml.CLIENT) or "")
