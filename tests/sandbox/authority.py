@@ -42,6 +42,7 @@ class Authority:
         )
         made = cls(folder / "ca.pem", folder / "server.pem")
         made.ca.write_bytes(ca)
+        made.chain.unlink(missing_ok=True)  # an older file may have other permissions
         made.chain.touch(mode=0o600)
         made.chain.write_bytes(
             leaf

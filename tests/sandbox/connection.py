@@ -18,6 +18,7 @@ from tests.sandbox.tokens import Dictionaries
 from tests.sandbox.world import World
 
 READ_SIZE = 1 << 16  # bytes
+HANDSHAKE_TIMEOUT = 30  # seconds for a client to say who it is; the real one gives up after 20
 MAX_UNSENT = 64 << 20  # bytes the client may leave unread; then it is cut off, its outbox keeps the stanzas
 
 
@@ -60,6 +61,7 @@ class Connection:
         self._held: deque[tuple[float, Node]] = deque()  # stanzas that a fault delays, with their loop time
         self._thawed = asyncio.Event()
         self._thawed.set()
+        self._deadline = self._loop.call_later(HANDSHAKE_TIMEOUT, self.end)
         self.ended = False
 
     async def run(self) -> None:
@@ -73,6 +75,7 @@ class Connection:
             self._wire.world.record("broke_protocol")
         finally:
             self.ended = True
+            self._deadline.cancel()
             if self._stage is not None:
                 self._stage.closed()
             self._writer.close()
@@ -133,6 +136,7 @@ class Connection:
         done = self._handshake.finish(frame)
         self._incoming, self._outgoing = done.incoming, done.outgoing
         self._step = self._stanza
+        self._deadline.cancel()
         self._stage = self._wire.begin(self, done)
 
     def _stanza(self, frame: bytes) -> None:

@@ -6,12 +6,12 @@ the `router`. The cryptography is in `pairing`, the phone's decisions are the ha
 
 import base64
 from collections.abc import Callable
+from typing import NamedTuple
 
 from tests.sandbox import pairing
 from tests.sandbox.contract import PairingRefused, PendingLink
 from tests.sandbox.delivery import Delivery
 from tests.sandbox.faults import last_words
-from tests.sandbox.keys import SignedPrekey
 from tests.sandbox.node import JID, SERVER_JID, Node, node
 from tests.sandbox.world import Account, Device, Session
 
@@ -34,6 +34,15 @@ class Lobby:
         raise PairingRefused("the device that showed this code is gone")
 
 
+class Offer(NamedTuple):
+    """A pair-success under way: for whom, under which device number, with what, and the id of its query."""
+
+    account: Account
+    number: int
+    container: bytes
+    query: str
+
+
 class Linking:
     """One device that wants to be linked; a `contract.PendingCode` to the phones."""
 
@@ -43,7 +52,7 @@ class Linking:
         self._noise = noise_public
         self._refs: list[str] = []
         self._number: JID | None = None  # of the account that a typed code is for
-        self._offer: tuple[Account, int, bytes, str] | None = None  # account, device, container, id of the iq
+        self._offer: Offer | None = None
         self.ref = b""
         self.wrapped_companion_ephemeral = b""
         self.over = False
@@ -73,8 +82,8 @@ class Linking:
             return
         kind = stanza.get("type")
         if kind in {"result", "error"}:
-            if self._offer is not None and stanza.get("id") == self._offer[3]:
-                self._answered(stanza)
+            if self._offer is not None and stanza.get("id") == self._offer.query:
+                self._answered(stanza, self._offer)
             return
         request = stanza.child("link_code_companion_reg")
         if request is not None:
@@ -94,7 +103,11 @@ class Linking:
         self._leave()
 
     def link(self, account: Account, number: int, container: bytes) -> None:
-        """Tell the device that the phone accepts it; called by the router for the phone."""
+        """Tell the device that the phone accepts it; called by the router for the phone.
+
+        The number is taken from now on, so that two devices that are linked at the same time get different ones.
+        """
+        account.next_device = max(account.next_device, number + 1)
         number_jid, lid = account.pn.of_device(number), account.lid.of_device(number)
         success = self._iq(
             node(
@@ -105,7 +118,7 @@ class Linking:
             ),
             t=str(self._delivery.seconds()),
         )
-        self._offer = account, number, container, success.get("id")
+        self._offer = Offer(account, number, container, success.get("id"))
         self._session.send(success)
 
     def primary_hello(self, wrapped_primary: bytes, primary_identity: bytes) -> None:
@@ -126,6 +139,7 @@ class Linking:
         elif request.get("stage") == "companion_hello":
             self.ref = self._fresh_ref().encode()
             self.wrapped_companion_ephemeral = request.need("link_code_pairing_wrapped_companion_ephemeral_pub").data
+            self._forget_number()
             self._number = account.pn
             self._lobby.by_number[account.pn] = self
             answer = node("link_code_pairing_ref", self.ref)
@@ -148,42 +162,42 @@ class Linking:
         self._accept(iq)
         self.link(account, account.next_device, container)
 
-    def _answered(self, iq: Node) -> None:
+    def _answered(self, iq: Node, offer: Offer) -> None:
         """The device answered pair-success: with its signature, or with what it does not believe."""
-        account, number, container, _ = self._offer or (None, 0, b"", "")
-        if account is None:
-            return
         if iq.get("type") == "error":
             error = iq.child("error")
             self._tell_refused(error.get("text") if error else "refused without a reason")
             return
         returned = iq.need("pair-device-sign").need("device-identity").data
         try:
-            identity, key_index = pairing.complete_identity(container, returned, self.identity_public)
+            identity, key_index = pairing.complete_identity(offer.container, returned, self.identity_public)
         except PairingRefused as refusal:
             self._tell_refused(str(refusal))
             self._session.end()
             return
         self._leave()
-        device = Device(account, number, key_index, self._noise, *self._registration_fields(), identity)
+        keys, number = self._registration, offer.number
+        device = Device(
+            offer.account, number, key_index, self._noise, keys.identity, keys.registration, keys.signed, identity
+        )
         self._lobby.admit(device)
         self._session.end(RESTART, self._world.settings.restart_linger)
 
-    def _registration_fields(self) -> tuple[bytes, int, SignedPrekey]:
-        keys = self._registration
-        return keys.identity, keys.registration, keys.signed
-
     def _tell_refused(self, reason: str) -> None:
-        account = self._offer[0] if self._offer else None
-        self._offer = None
-        self._world.record("link_refused", None if account is None else account.lid)
-        if account is not None and account.phone is not None:
-            account.phone.companion_refused(reason)
+        offer, self._offer = self._offer, None
+        if offer is None:
+            return
+        self._world.record("link_refused", offer.account.lid)
+        if offer.account.phone is not None:
+            offer.account.phone.companion_refused(reason)
 
     def _leave(self) -> None:
         self.over = True
         for ref in self._refs:
             self._lobby.by_ref.pop(ref, None)
+        self._forget_number()
+
+    def _forget_number(self) -> None:
         if self._number is not None and self._lobby.by_number.get(self._number) is self:
             del self._lobby.by_number[self._number]
 

@@ -30,13 +30,22 @@ from tests.sandbox import node
 STORE = "{}?_foreign_keys=on&_journal_mode=WAL&_synchronous=NORMAL&_busy_timeout=10000&_x="
 
 
+CHANGES_TABLE = {"start", "stop"}
+SETTLED = 1.0  # seconds after which a started client that has said nothing is in neonize's table all the same
+
+
 class Probe:
-    """All clients of one child process, by name."""
+    """All clients of one child process, by name.
+
+    COMPAT: neonize 0.5.2 keeps its clients in a Go map without a lock, and Go ends a process that writes to a map
+    while another thread uses it. So nothing else begins while a client is added or taken out. May go when it locks.
+    """
 
     def __init__(self, folder: Path, answers: IO[str]) -> None:
         self.folder, self._answers = folder, answers
         self.clients: dict[str, Any] = {}
         self._lock = threading.Lock()
+        self._table = threading.Lock()  # held while neonize's table of clients changes
 
     def say(self, **line: object) -> None:
         """Write one line to the parent."""
@@ -45,32 +54,45 @@ class Probe:
             self._answers.flush()
 
     def start(self, name: str, store: str = "", jid: JID | None = None, *, new_device: bool = False) -> None:
-        """Make a client on a store of its own (or the named file) and connect it; returns when the dial was begun.
+        """Make a client on a store of its own (or the named file) and connect it; returns once it has said something.
 
         A store with a linked device resumes it; of several devices `jid` chooses, and `new_device` adds one.
         """
         database = STORE.format(self.folder / (store or f"{name}.db"))
         client = NewClient(database, uuid=f"{name}-{os.urandom(4).hex()}", jid=jid, new_device=new_device)
         self.clients[name] = client
+        spoken = threading.Event()
         for code, kind in INT_TO_EVENT.items():
             if code:
-                client.event(kind)(self._teller(name, kind.DESCRIPTOR.name))
-        client.qr(lambda _client, data: self.say(client=name, event="QR", data=data.decode()))
-        threading.Thread(target=self._connect, args=(name, client), daemon=True).start()
+                client.event(kind)(self._teller(name, kind.DESCRIPTOR.name, spoken))
+        client.qr(lambda _client, data: self._tell(name, "QR", data.decode(), spoken))
+        threading.Thread(target=self._connect, args=(name, client, spoken), daemon=True).start()
+        spoken.wait(SETTLED)
 
-    def _connect(self, name: str, client: Any) -> None:  # noqa: ANN401 - neonize is untyped
+    def _connect(self, name: str, client: Any, spoken: threading.Event) -> None:  # noqa: ANN401 - neonize is untyped
         end: dict[str, str] = {}
         try:
             client.connect()
         except Exception as error:  # noqa: BLE001 - whatever ends the client is told
             end = {"error": f"{type(error).__name__}: {error}"}
-        self.say(client=name, event="Returned", data=end)
+        self._tell(name, "Returned", end, spoken)
 
-    def _teller(self, name: str, event: str) -> Any:  # noqa: ANN401 - a callback of neonize
-        return lambda _client, message: self.say(client=name, event=event, data=message)
+    def _teller(self, name: str, event: str, spoken: threading.Event) -> Any:  # noqa: ANN401 - a callback of neonize
+        return lambda _client, message: self._tell(name, event, message, spoken)
+
+    def _tell(self, name: str, event: str, data: object, spoken: threading.Event) -> None:
+        self.say(client=name, event=event, data=data)
+        spoken.set()
 
     def call(self, line: dict[str, Any]) -> None:
         """Serve one request: `start`, or any method or property of a client (dotted: of its parts)."""
+        with self._table:
+            if line["call"] in CHANGES_TABLE:
+                self._perform(line)
+                return
+        self._perform(line)
+
+    def _perform(self, line: dict[str, Any]) -> None:
         try:
             arguments = [_argument(value) for value in line.get("args", [])]
             options = {name: _argument(value) for name, value in line.get("kwargs", {}).items()}

@@ -109,16 +109,20 @@ class Probe:
         event = found()
         if event is None:
             seen = [event.name for event in self.events if event.client == client]
-            tail = self.log.read_text(encoding="utf-8", errors="replace")[-2000:]
-            raise AssertionError(f"no event {name} of {client!r}; seen: {seen}\n{tail}")
+            raise AssertionError(f"no event {name} of {client!r}; seen: {seen}\n{self._tail()}")
         return event.data
+
+    def _tail(self) -> str:
+        """The end of the child's log, for a failed test."""
+        return self.log.read_text(encoding="utf-8", errors="replace")[-3000:]
 
     async def _read(self) -> None:
         try:
             await self._read_lines()
         finally:
             for answer in self._answers.values():
-                answer.cancel()
+                if not answer.done():
+                    answer.set_exception(ProbeError(f"the child has ended\n{self._tail()}"))
             async with self._news:
                 self._news.notify_all()
 
