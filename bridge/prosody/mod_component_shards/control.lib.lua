@@ -2,6 +2,7 @@
 -- token-protected HTTP view. host: as in router.lib.lua.
 local st = require "util.stanza";
 local prepped_split = require "util.jid".prepped_split;
+local array = require "util.array";
 local json = require "util.json";
 local hashes = require "util.hashes";
 
@@ -107,7 +108,7 @@ return function (host, fencing, box_lib, secrets, delivery, sessions)
 
 	-- One page of shards, ordered by record number; `next` is where the next page starts.
 	local function page(after, limit)
-		local shards, nr = {}, after;
+		local shards, nr = array(), after; -- an array: JSON has [] for none
 		while nr < book.last_id and #shards < limit do
 			nr = nr + 1;
 			local record = book.by_id[nr];

@@ -3,6 +3,7 @@
 local prep = require "util.jid".prep;
 
 local prefix = "component_shards_";
+local MIN_TOKEN = 16; -- characters: who has it controls every shard
 
 -- Numbers: [setting] = default. Ages in seconds, sizes in stanzas, bytes in bytes.
 local NUMBERS = {
@@ -52,6 +53,9 @@ local function host(module)
 	options.gateway_privileges = module:get_option_boolean(prefix .. "gateway_privileges", false);
 	options.upload_hosts = prepared_set(module:get_option_array(prefix .. "upload_hosts", {}));
 	options.admin_token = module:get_option_string(prefix .. "admin_token");
+	if options.admin_token and #options.admin_token < MIN_TOKEN then
+		error(prefix .. "admin_token must have at least " .. MIN_TOKEN .. " characters", 0);
+	end
 	options.plain_secret = module:get_option_string("component_secret");
 	options.masters = {};
 	for _, name in ipairs{ "master_secret", "previous_master_secret" } do
