@@ -189,6 +189,16 @@ async def test_a_kept_connection_that_died_is_no_reason_to_fail(server: RedisSer
     await shared.close()
 
 
+async def test_closed_is_closed(server: RedisServer, wire: Wire) -> None:
+    """A call that ends after the close leaves no connection behind."""
+    shared = Wires(server.url, 2)
+    late = asyncio.create_task(shared.call("BLPOP", "none", 0.2))
+    await asyncio.sleep(0.05)
+    await shared.close()
+    assert await late is None
+    assert len((await wire.call("CLIENT", "LIST")).splitlines()) == 1
+
+
 async def test_a_door_without_redis(server: RedisServer) -> None:
     """Without Redis each call says so once."""
     shared = Wires(server.url, 2)

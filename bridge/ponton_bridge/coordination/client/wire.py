@@ -134,6 +134,7 @@ class Wires:
         self._url = url
         self._room = asyncio.Semaphore(most)
         self._idle: list[Wire] = []
+        self._keep = KEPT
         Wire(url)  # a URL that is none is told at once
 
     async def call(self, *command: str | float, seconds: float = CALL) -> Reply:
@@ -155,13 +156,14 @@ class Wires:
                     raise
                 return await wire.calls(commands, seconds=seconds)
             finally:
-                if wire.connected and len(self._idle) < KEPT:
+                if wire.connected and len(self._idle) < self._keep:
                     self._idle.append(wire)
                 else:
                     await wire.close()
 
     async def close(self) -> None:
-        """Close what is kept open."""
+        """Close what is kept open, and keep nothing open from now on."""
+        self._keep = 0
         while self._idle:
             await self._idle.pop().close()
 
