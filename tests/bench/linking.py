@@ -1,6 +1,6 @@
 """How long an owner waits: register -> code on the screen, scan -> "linked". `python -m tests.bench.linking [COUNT]`.
 
-Each round is a new owner on the same stage (Prosody, Redis, sandbox, `ponton local`), one after the other, as people come.
+Each round is a new owner on the same stage (Prosody, Redis, sandbox, `ponton local`), one after the other.
 Prints the figures and writes them to docs/figures/linking.json; the exit code is 1 when they miss what must hold.
 """
 
