@@ -296,6 +296,17 @@ async def test_a_client_is_used_as_a_context_manager() -> None:
         await SandboxClient("http://127.0.0.1:9").stats()
 
 
+async def test_a_thousand_readers_wait_at_once(sandbox: SandboxClient) -> None:
+    """Wakes every long poll of a phone with the same record, and answers others meanwhile."""
+    alice, bob = await sandbox.account(), await sandbox.account()
+    async with SandboxClient(sandbox.control) as crowd:
+        reader = await crowd.find(bob.number)
+        polls = [asyncio.create_task(reader.inbox(kinds="message", wait=30)) for _ in range(1000)]
+        await alice.send_text(to=bob, text="to all")
+        found = await asyncio.gather(*polls)
+    assert {("to all",)} == {tuple(record["text"] for record in records) for records in found}
+
+
 async def test_two_hundred_accounts_with_a_thousand_contacts(sandbox: SandboxClient) -> None:
     """Holds them in one process, and every contact's message is read once by the right phone."""
     accounts = [

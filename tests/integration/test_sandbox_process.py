@@ -17,6 +17,7 @@ import pytest_asyncio
 from tests.sandbox.client import SandboxClient
 from tests.sandbox.harness import ROOT, running_sandbox
 from tests.sandbox.launch import CONFIG_VARIABLE, Config
+from tests.sandbox.probing import Probe
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -157,6 +158,36 @@ async def test_faults_and_counts_by_hand(sandbox: SandboxClient) -> None:
     assert 1 == len(trace)
     assert (0, []) == (await command(sandbox, "devices", "Ida"))[:2]
     assert (0, [{"removed": []}]) == (await command(sandbox, "unlink", "Ida"))[:2]
+
+
+async def test_a_client_is_linked_and_removed_by_hand(sandbox: SandboxClient, tmp_path: Path) -> None:
+    """Scans the code of a real client, types one for a second, lists both and removes them, as in the demo."""
+    owner = await sandbox.account("Kim")
+    async with Probe(sandbox.config_file or tmp_path, tmp_path) as probe:
+        await probe.start("scanned")
+        qr = await probe.event("scanned", "QR")
+        assert (0, [{"device": 1}]) == (await command(sandbox, "scan", "Kim", qr))[:2]
+        await probe.event("scanned", "Connected")
+        await probe.start("typed")
+        await probe.event("typed", "QR")
+        code = await probe.call("typed", "PairPhone", owner.number.removeprefix("+"), True)  # noqa: FBT003 - neonize's
+        assert (0, [{"device": 2}]) == (await command(sandbox, "code", "Kim", code))[:2]
+        await probe.event("typed", "Connected")
+        await owner.wait_for("companion_active", device=2)
+        _, devices, _ = await command(sandbox, "devices", owner.number)
+        assert [(1, True), (2, True)] == [(each["device"], each["connected"]) for each in devices]
+        assert (0, [{"removed": [1, 2]}]) == (await command(sandbox, "unlink", owner.number))[:2]
+        for name in ("scanned", "typed"):
+            await probe.event(name, "LoggedOut")
+
+
+async def test_the_help_names_every_command(sandbox: SandboxClient) -> None:
+    """Explains itself, and refuses what it does not know with status 2."""
+    child = await python("-m", "tests.sandbox", "--help")
+    output, _ = await child.communicate()
+    named = {"serve", "account", "scan", "code", "send", "inbox", "fault", "clear", "stats", "trace", "unlink"}
+    assert named <= set(output.decode().replace(",", " ").replace("{", " ").replace("}", " ").split())
+    assert 2 == (await command(sandbox, "dance"))[0]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from tests.integration.sandbox_bed import make_bed
 from tests.sandbox.client import SandboxClient, SandboxError
 from tests.sandbox.phones import content
 from tests.sandbox.probing import Probe, jid
+from tests.sandbox.tally import PERFECT, tally
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -96,6 +97,18 @@ async def test_a_fast_chat_with_echo_loses_nothing(bed: Phones) -> None:
     assert sorted(texts) == sorted(bed.texts())
     at_bob = [message["text"] for message in await bed.bob.inbox(kinds="message")]
     assert sorted(texts) == sorted(at_bob)
+
+
+async def test_an_instant_echo_is_healed(bed: Phones) -> None:
+    """Echoes without delay make the client use counters twice (it has no common lock); retries heal all of it."""
+    await bed.bob.settings(echo=0)
+    texts = [f"text {number}" for number in range(200)]
+    await asyncio.gather(*(bed.send(text) for text in texts))
+    assert PERFECT == tally(sorted(texts), sorted(await bed.shown(200)))
+    assert PERFECT == tally(sorted(texts), sorted(await bed.bob.texts(200)))
+    unread = [record["id"] for record in await bed.bob.inbox(kinds="undecryptable")]
+    healed = {record["id"] for record in await bed.bob.inbox(kinds="message") if record["asked"]}
+    assert healed == set(unread)
 
 
 async def test_both_sides_may_write_first(bed: Phones) -> None:

@@ -216,7 +216,8 @@ class SandboxClient:
         return cls(Config.read(config_file).control, config_file)
 
     async def __aenter__(self) -> Self:
-        self._http = aiohttp.ClientSession(timeout=TIMEOUT)
+        # Every account may have a long poll open: no limit of connections, or calls would wait for polls to end.
+        self._http = aiohttp.ClientSession(timeout=TIMEOUT, connector=aiohttp.TCPConnector(limit=0))
         return self
 
     async def __aexit__(

@@ -1,5 +1,7 @@
 """App state of the sandbox's phones: patches both ways, the summation hash, and every MAC."""
 
+import json
+from pathlib import Path
 from random import Random
 
 import pytest
@@ -50,6 +52,21 @@ def test_another_device_reads_what_a_phone_writes() -> None:
         found.contactAction.lidJID,
     )
     assert companion.value("contact", "nobody") is None
+
+
+def test_reads_what_the_real_client_wrote() -> None:
+    """Believes the patches that neonize 0.5.2 wrote after one of a phone, down to the same hash.
+
+    The file was recorded from `set_profile_name`, twice, with a key made for it.
+    """
+    vectors = json.loads((Path(__file__).parent.parent / "data" / "appstate-vectors.json").read_text("utf-8"))
+    named = vectors["key"]
+    key = SyncKey(bytes.fromhex(named["id"]), bytes.fromhex(named["data"]), named["timestamp"])
+    replica = Replica(vectors["collection"])
+    for name, patch in zip(vectors["names"], vectors["patches"], strict=True):
+        (mutation,), replica = replica.read(bytes.fromhex(patch), {key.id: key.expand()})
+        assert (("setting_pushName",), name) == (mutation.index, mutation.value.pushNameSetting.name)
+    assert (3, vectors["hash"]) == (replica.version, replica.hash.hex())
 
 
 def test_the_hash_forgets_what_was_removed() -> None:

@@ -9,7 +9,7 @@ from tests.sandbox.phones.line import PhoneError
 from tests.sandbox.phones.phone import Phone
 from tests.sandbox.proto import wa_e2e, wa_sync_action
 from tests.sandbox.world import Sender
-from tests.unit.sandbox_box import Box, Companion, records
+from tests.unit.sandbox_box import START, Box, Companion, records
 
 BOB = JID("33612000002", "s.whatsapp.net")
 
@@ -89,6 +89,7 @@ def test_a_new_companion_gets_the_key_and_finds_names(shared: Shared) -> None:
     found = {mutation.index: mutation.value for mutation in shared.desk.fetch(shared.desk.keys())}
     assert "Alice" == found["setting_pushName",].pushNameSetting.name
     assert "Bob B." == found["contact", str(BOB)].contactAction.fullName
+    assert {int(START * 1000)} == {value.timestamp for value in found.values()}
     assert [] == shared.desk.of("notification", type="server_sync")
 
 

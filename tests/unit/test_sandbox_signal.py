@@ -22,7 +22,7 @@ from tests.sandbox.signal.errors import (
 )
 from tests.sandbox.signal.ratchet import Chain, Opening, Ratchet, ReceivingChain
 from tests.sandbox.signal.session import Session
-from tests.sandbox.signal.wire import FirstMessage, RatchetMessage
+from tests.sandbox.signal.wire import FirstMessage, RatchetMessage, write_message
 
 VECTORS = json.loads((Path(__file__).parent.parent / "data" / "signal-vectors.json").read_text())
 MESSAGES = [
@@ -283,6 +283,23 @@ def test_bytes_that_are_no_message_are_named_so(data: bytes) -> None:
         RatchetMessage.parse(data)
     with pytest.raises(InvalidMessage):
         FirstMessage.parse(data)
+
+
+@pytest.mark.parametrize(("counter", "written"), [(0, "00"), (127, "7f"), (128, "8001"), (2**32 - 1, "ffffffff0f")])
+def test_numbers_are_written_as_protobuf_does(counter: int, written: str) -> None:
+    """Writes numbers in as few bytes as they need, and 0 as well."""
+    assert f"10{written}1800" in write_message(bytes(32), counter, 0, b"").hex()
+
+
+def test_a_message_that_ends_too_early_is_named() -> None:
+    """Refuses a message at every length shorter than its own, with the reason where it is known."""
+    alice, _, _ = two_devices()
+    data = alice.seal("bob", b"x").data
+    for size in range(len(data)):
+        with pytest.raises(InvalidMessage):
+            FirstMessage.parse(data[:size])
+    with pytest.raises(InvalidMessage, match="cut short"):
+        FirstMessage.parse(data[:60])
 
 
 def test_skips_fields_that_it_does_not_know() -> None:

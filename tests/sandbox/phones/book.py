@@ -4,10 +4,11 @@ Called by `phone`. The network keeps the patches; what they say only the account
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.sandbox.phones.appstate import COLLECTIONS, AppStateError, Mutation, MutationKeys, Replica, SyncKey
 from tests.sandbox.phones.line import Line
+from tests.sandbox.proto import wa_sync_action
 
 
 @dataclass(slots=True, eq=False)
@@ -31,7 +32,7 @@ class Book:
         """
         by_collection: dict[str, list[Mutation]] = {}
         for collection, mutation in changes:
-            by_collection.setdefault(collection, []).append(mutation)
+            by_collection.setdefault(collection, []).append(self._dated(mutation))
         for collection, mutations in by_collection.items():
             before = self._replica(collection)
             patch, after = before.write(mutations, self.key, self.line.random)
@@ -48,6 +49,15 @@ class Book:
             raise AppStateError(f"{collection} goes from version {before.version} to {version}")
         mutations, self.replicas[collection] = before.read(patch, self._keys)
         return mutations
+
+    def _dated(self, mutation: Mutation) -> Mutation:
+        """The change with the time at which it was made, in milliseconds, unless it has one."""
+        if mutation.value.timestamp:
+            return mutation
+        value = wa_sync_action.SyncActionValue()
+        value.CopyFrom(mutation.value)
+        value.timestamp = int(self.line.network.now() * 1000)
+        return replace(mutation, value=value)
 
     def _replica(self, collection: str) -> Replica:
         if (replica := self.replicas.get(collection)) is None:
