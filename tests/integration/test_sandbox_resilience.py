@@ -5,7 +5,9 @@ What is counted is what people would see: each text once, and in order.
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -77,15 +79,23 @@ async def test_twenty_messages_wait_for_a_client_that_was_killed(bed: Phones, tm
         await first.message(await bed.bob.send_text(to=bed.alice, text="before"))
         await doomed.kill()
     texts = [f"text {number}" for number in range(20)]
-    for text in texts:
-        await bed.bob.send_text(to=bed.alice, text=text)
+    ids = [await bed.bob.send_text(to=bed.alice, text=text) for text in texts]
     async with Probe(bed.sandbox.config_file or tmp_path, tmp_path) as again:
         await again.start("again", store=f"{first.client}.db")
         second = Phones(bed.sandbox, again, bed.alice, bed.bob, "again")
         await second.shown(20)
         assert texts == second.texts()
+        for message_id in ids:  # shown first, acknowledged a moment later
+            await bed.sandbox.wait_for(
+                partial(has_id, message_id), who=f"{bed.alice.number}:{device}", events="acknowledged"
+            )
     waiting = {each["device"]: each["waiting"] for each in await bed.alice.linked()}
     assert 0 == waiting[device]
+
+
+def has_id(message_id: str, entry: dict[str, Any]) -> bool:
+    """Whether an entry of the trace is about this message."""
+    return bool(entry["stanza"]["attrs"].get("id") == message_id)
 
 
 async def test_a_fast_chat_with_echo_loses_nothing(bed: Phones) -> None:

@@ -1,8 +1,8 @@
 """The seam between the sandbox's two halves: the network (WhatsApp's servers) and the handsets (device 0).
 
 A handset speaks stanzas like every linked device, only without a wire: the network routes what it submits exactly
-as if it had come from a socket, and hands it what a socket would have carried. `World` implements `Network`,
-`phones.Phone` implements `Handset`; neither imports the other.
+as if it had come from a socket, and hands it what a socket would have carried. `router.Router` implements
+`Network`, `phones.Phone` implements `Handset`; neither imports the other.
 """
 
 from dataclasses import dataclass
