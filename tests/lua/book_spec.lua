@@ -54,6 +54,8 @@ local function change(book, time, seen)
 		book:commit("C", record, record.count + 1, record.seq + math.random(0, 2));
 	elseif dice < 0.94 then
 		book:commit("E", record, record.epoch + math.random(0, 1), "i" .. math.random(2));
+	elseif dice < 0.95 then
+		book:commit("N", record, b.next + math.random(0, 3));
 	elseif dice < 0.96 then
 		book:commit("U", record, box.front(b));
 	elseif dice < 0.98 then

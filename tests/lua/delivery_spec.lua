@@ -86,11 +86,38 @@ describe("a shard's stream", function ()
 		assert.same({ "m1" }, support.bodies(world.connect{ cursor_gen = "other", cursor_n = 900 }));
 	end);
 
-	it("is closed when its cursor is ahead of us", function ()
+	it("goes on with its client's numbers when its own were lost (a power cut)", function ()
 		local world = support.world();
-		local wire = world.connect{ cursor_gen = "gen1", cursor_n = 1 };
-		assert.same({ condition = "undefined-condition", text = "bad ack" }, wire.closed);
-		assert.is_nil(world.book.by_owner[ALICE].session);
+		local wire = world.connect();
+		world.message("m1");
+		wire.session:close();
+		world.message("m2");
+		wire = world.connect{ cursor_gen = "gen1", cursor_n = 7 };
+		assert.is_nil(wire.closed);
+		assert.matches("next='8'", written(wire));
+		assert.same({ "m2" }, support.bodies(wire));
+		assert.is_true(ack(world, wire, 8));
+		assert.equal(0, world.book.stanzas);
+		assert.matches("numbers_lost shard=%x+ count=6", table.concat(world.logged, "\n"));
+	end);
+
+	it("may name the number of its list of privileges right after kill -9", function ()
+		local world = support.world();
+		world.on_fire = function (session)
+			world.router.direct(session, stanza("<message from='example.test' to='wa.test'>"
+				.. "<privilege xmlns='urn:xmpp:privilege:2'/></message>"));
+		end
+		world.connect();
+		world.crash();
+		assert.equal(2, world.book.by_owner[ALICE].box.next);
+	end);
+
+	it("is asked at once when it comes back to a window that is half full", function ()
+		local world = support.world();
+		local wire = world.connect();
+		for n = 1, 4 do world.message("m" .. n); end
+		wire.session:close();
+		assert.equal(1, count(world.connect(), "<r xmlns"));
 	end);
 
 	it("finds in order, stamped, what came while it was away", function ()

@@ -7,7 +7,7 @@
 -- (epoch) and the highest sequence number count.
 
 local RELEASED_FOR = 400 * 86400; -- seconds; longer than any backup that somebody may still restore
-local VOLATILE = { W = true, Q = true, M = true, X = true, A = true, G = true, U = true };
+local VOLATILE = { W = true, Q = true, M = true, X = true, A = true, G = true, N = true, U = true };
 
 -- Positions, kinds and numbers as in box.lib.lua.
 return function (box_lib, journal_lib)
@@ -95,6 +95,12 @@ return function (box_lib, journal_lib)
 		local count, bytes = box_lib.ack(record.box, h);
 		if count then account(book, -count, -bytes); end
 		return count;
+	end
+	function apply.N(book, record, next)
+		local count, bytes = box_lib.ack(record.box, record.box.next - 1);
+		account(book, -count, -bytes);
+		record.box.first, record.box.next = next, next;
+		return true;
 	end
 	function apply.G(book, record, n)
 		local xml = box_lib.gap(record.box, n);

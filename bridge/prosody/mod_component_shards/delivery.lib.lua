@@ -141,6 +141,7 @@ return function (host, box_lib, patience, serialize)
 			session.conn:write(xml);
 		elseif room(box) then
 			record.advert = book:commit("W", record, now, xml);
+			book:flush(); -- its number, too, is on disk before the client can name it
 			if record.advert then session.conn:write(xml); end
 		elseif book:commit("Q", record, box_lib.front(box), now, "mute", "advert", xml) then
 			remind(record, now + options.queue_age);
@@ -214,6 +215,6 @@ return function (host, box_lib, patience, serialize)
 		return due;
 	end
 
-	return { deliver = deliver; pump = pump; advertise = advertise; expire = expire; leave = leave;
+	return { deliver = deliver; pump = pump; ask = ask; advertise = advertise; expire = expire; leave = leave;
 		contents = contents; refuse = refuse; refuse_all = refuse_all; };
 end

@@ -12,7 +12,7 @@ local pack, unpack = string.pack, string.unpack;
 local FORMATS = {
 	V = "s2", -- generation of the numbering
 	O = "I4s2", E = "I4js1", C = "I4jj", L = "I4d", P = "I4",
-	W = "I4ds4", Q = "I4jds1s2s4", M = "I4j", X = "I4j", A = "I4j", G = "I4j", U = "I4j",
+	W = "I4ds4", Q = "I4jds1s2s4", M = "I4j", X = "I4j", A = "I4j", G = "I4j", N = "I4j", U = "I4j",
 	S = "I4s4", Z = "",
 };
 for tag, format in pairs(FORMATS) do FORMATS[tag] = "<c1" .. format; end

@@ -10,7 +10,7 @@ local datamanager = require "util.datamanager";
 local jid = require "util.jid";
 local new_id = require "util.id".long;
 local new_uuid = require "util.uuid".generate;
-local now = require "util.time".now;
+local time = require "util.time";
 
 local secrets = module:require "secrets";
 local fencing = module:require "fencing";
@@ -25,6 +25,7 @@ local private_ids = module:require "private_ids";
 local settings = module:require "settings";
 local new_book = module:require "book" (box, journal).new;
 
+local now = time.now; -- ages are kept over restarts, so they are told by the wall clock; rates are not
 local core_post_stanza = prosody.core_post_stanza;
 local LAST_WORDS = 0.1; -- seconds
 local TICK = 1; -- seconds between two looks at what waits
@@ -35,12 +36,12 @@ local DISCARDED_IDS_PREFIX = 12; -- random characters in front of a private iq i
 local hosts = {}; -- [domain] = what streams.lib.lua needs of a host
 
 local streams = module:require "streams" ({
-	module = module, now = now, limits = settings.limits(module);
+	module = module, now = time.monotonic, limits = settings.limits(module);
 	host_of = function (domain) return hosts[domain]; end;
 }, secrets, bucket);
 
 local function traceback(err)
-	module:log("error", "stanza_failed %s", debug.traceback(tostring(err), 2));
+	module:log("error", "internal_error %s", debug.traceback(tostring(err), 2));
 end
 
 -- The folder of the host's data, made if need be, and its journal.
@@ -81,21 +82,19 @@ local function add_names(host, key)
 end
 
 -- Once a second: bounce what is over age, flush what may wait, keep the journal short and working.
-local function tick(host, delivery, time)
+local function tick(host, delivery, moment)
 	local book = host.book;
-	if not book then return nil; end
-	if time - host.loaded_at >= host.options.startup_grace then delivery.expire(time); end
+	if moment - host.loaded_at >= host.options.startup_grace then delivery.expire(moment); end
 	book:flush();
 	if book.journal.failed then
 		host.log("error", "journal_failed cause=%s", book.journal.failed);
 		host.totals.storage_failed = host.totals.storage_failed + 1;
 		book:start_snapshots();
 	elseif book.snapshots then
-		book:step(SNAPSHOT_STEP, time);
+		book:step(SNAPSHOT_STEP, moment);
 	elseif book.journal.size > SEGMENT_SIZE + 2 * book.bytes then
 		book:start_snapshots();
 	end
-	return TICK;
 end
 
 function module.add_host(module)
@@ -126,7 +125,11 @@ function module.add_host(module)
 		module:hook(name .. "/full", router.to_contact, -1);
 		module:hook(name .. "/host", router.to_domain, -1);
 	end
-	module:add_timer(TICK, function (time) return tick(host, delivery, time); end);
+	module:add_timer(TICK, function ()
+		if not host.book then return nil; end
+		xpcall(tick, traceback, host, delivery, now()); -- a mistake in one round must not end all rounds
+		return TICK;
+	end);
 	if options.admin_token then
 		module:depends "http";
 		module:provides("http", { default_path = "/shards"; route = control.routes(options.admin_token); });

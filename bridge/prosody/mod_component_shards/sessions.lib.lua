@@ -37,18 +37,20 @@ return function (host, fencing, box_lib, secrets, delivery)
 		if #parts > 0 then session.conn:write(table.concat(parts)); end
 	end
 
-	-- Everything up to the cursor counts as acknowledged, if it speaks of this numbering. False: it is ahead of us.
+	-- Everything up to the cursor counts as acknowledged, if it speaks of this numbering. A cursor ahead of us tells
+	-- that our disk lost the end of the journal (a power cut): the numbers go on where the client is.
 	local function apply_cursor(record, claim)
-		if claim.cursor_gen ~= book.gen then return true; end
-		if claim.cursor_n >= record.box.next then return false; end
-		if claim.cursor_n >= record.box.first then book:commit("A", record, claim.cursor_n); end
-		return true;
+		if claim.cursor_gen ~= book.gen then return; end
+		if claim.cursor_n >= record.box.next then
+			host.log("warn", "numbers_lost shard=%s count=%d", host.name_of(record), claim.cursor_n - record.box.next + 1);
+			book:commit("N", record, claim.cursor_n + 1);
+		elseif claim.cursor_n >= record.box.first then
+			book:commit("A", record, claim.cursor_n);
+		end
 	end
 
 	local function open_numbered(session, record, claim)
-		if not apply_cursor(record, claim) then
-			return close(session, { condition = "undefined-condition", text = "bad ack" });
-		end
+		apply_cursor(record, claim);
 		local box = record.box;
 		-- The old stream's list of privileges is out of date: its number becomes a gap.
 		if record.advert and record.advert >= box.first then book:commit("G", record, record.advert); end
@@ -57,7 +59,6 @@ return function (host, fencing, box_lib, secrets, delivery)
 		session.conn:write(("<session xmlns='%s' gen='%s' next='%d' h='%d' seq='%d'/>"):format(
 			secrets.xmlns, book.gen, box.first, record.count, record.seq));
 		rewrite_window(session, box);
-		return true;
 	end
 
 	-- A stream proved its claim (secrets.lib.lua): let it in and bring it up to date, or close it.
@@ -87,7 +88,7 @@ return function (host, fencing, box_lib, secrets, delivery)
 		if claim.owner ~= "" then connected = connected + 1; end
 		session.conn:write("<handshake/>");
 		if claim.acks then
-			if not open_numbered(session, record, claim) then return; end
+			open_numbered(session, record, claim);
 		elseif box_lib.unacked(record.box) > 0 then
 			book:commit("U", record, box_lib.front(record.box));
 		end
@@ -97,6 +98,7 @@ return function (host, fencing, box_lib, secrets, delivery)
 		if session.record ~= record then return; end -- a handler closed it
 		session.live = true;
 		delivery.pump(record);
+		if claim.acks then delivery.ask(session, record.box); end
 	end
 
 	-- <a h=''/>: everything up to h is durable with the client. Returns false when h makes no sense.
