@@ -43,7 +43,6 @@ KINDS: dict[str, Point] = {
     "query_silent": Point.QUERY,  # match: only this xmlns
     "query_error": Point.QUERY,  # value: the error, 500 unless given; match: only this xmlns
 }
-LOGOUT_REASONS = (401, 403, 406)  # on these the client deletes its store
 FROM_END = 10  # bytes from the end of a ciphertext where it is spoiled: inside the MAC or the last block
 
 

@@ -66,7 +66,6 @@ class JID(NamedTuple):
 
 
 SERVER_JID = JID("", SERVER)
-GROUPS_JID = JID("", GROUP)
 
 Attrs = dict[str, str | JID]
 Given = dict[str, str | int | JID | None]  # attributes as `node` takes them
