@@ -45,8 +45,7 @@ class FakeWhatsApp:
         self.acknowledged: set[int] = set()
         self.live: FakeDriver | None = None
         self.drivers = 0
-        self.gate = asyncio.Event()  # sends wait for it
-        self.gate.set()
+        self.gates: dict[str, asyncio.Event] = {}  # number -> what sends to it wait for
         self.tokens = itertools.count(1)
         self._news = asyncio.Event()
         self._ids = itertools.count(1)
@@ -75,6 +74,20 @@ class FakeWhatsApp:
         self.linked = True
         self.say(port.Paired(Address(number="4915100000001", lid="100000001")))
         self.connect()
+
+    def lose(self, reason: Reason = Reason.CONNECTION_LOST) -> None:
+        """Let the connection go."""
+        self.say(port.Link(reason))
+
+    def hold(self, number: str) -> asyncio.Event:
+        """Let sends to a number wait until the event is set."""
+        self.gates[number] = asyncio.Event()
+        return self.gates[number]
+
+    def texts(self) -> list[tuple[str | None, str]]:
+        """Give what was sent: number and text, in order."""
+        sends = [call.arguments for call in self.calls if call.name == "send"]
+        return [(chat.number, content.body) for chat, content, _ in sends]
 
     def called(self, name: str) -> list[tuple[Any, ...]]:
         """Give the arguments of all calls of that name."""
@@ -115,6 +128,7 @@ class FakeDriver:
     def __init__(self, service: FakeWhatsApp) -> None:
         self.capabilities = service.capabilities
         self.queue: asyncio.Queue[port.Delivery | None] = asyncio.Queue()
+        self.sending: set[str | None] = set()  # numbers to which a send is under way
         self._service = service
 
     async def start(self) -> None:
@@ -154,7 +168,10 @@ class FakeDriver:
     async def send(self, chat: Address, content: port.Content, *, message_id: str | None, seconds: float) -> port.Sent:
         """Take a message."""
         assert seconds > 0
-        await self._service.gate.wait()
+        self.sending.add(chat.number)
+        if gate := self._service.gates.get(chat.number or ""):
+            await gate.wait()
+        self.sending.discard(chat.number)
         self._service.note("send", chat, content, message_id)
         return port.Sent(message_id or self._service.fresh_id(), int(time.time()))
 

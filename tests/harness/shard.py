@@ -23,7 +23,7 @@ from ponton_bridge.store.opening import open_store
 from ponton_bridge.store.worker import JournalWorker
 from ponton_bridge.whatsapp import port
 from tests.harness.fake_port import FakeWhatsApp
-from tests.harness.prosody import Prosody
+from tests.harness.prosody import Prosody, until
 
 OWNER = "alice@example.test"
 GATEWAY, ACCOUNT = "whatsapp", "acc-1f3b"
@@ -38,11 +38,17 @@ class Running:
     task: "asyncio.Task[str]"
     stop: asyncio.Event
     out: io.StringIO = field(default_factory=io.StringIO)
+    crashed: bool = False
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Give the log lines of one event."""
         lines = [json.loads(line) for line in self.out.getvalue().splitlines()]
         return [line for line in lines if line["event"] == name]
+
+    def crash(self) -> None:
+        """End it at once, as a kill would: nothing is drained, nothing is told."""
+        self.crashed = True
+        self.task.cancel()
 
     async def ended(self, seconds: float = 15) -> str:
         """Wait for its end; gives the reason."""
@@ -77,7 +83,7 @@ def config_for(prosody: Prosody, redis_url: str, folder: Path, **changes: Any) -
 
 @asynccontextmanager
 async def running_shard(config: Config, whatsapp: FakeWhatsApp) -> AsyncIterator[Running]:
-    """Run a shard; it is told to stop when the block ends, and its errors are raised."""
+    """Run a shard whose stream is open; it is told to stop when the block ends, and its errors are raised."""
     out = io.StringIO()
     journal = await asyncio.to_thread(open_store, config.store, config.epoch)
     account = Account(config, Log("debug", out=out), JournalWorker(journal))
@@ -91,9 +97,11 @@ async def running_shard(config: Config, whatsapp: FakeWhatsApp) -> AsyncIterator
     task = asyncio.create_task(shard.run(stop))
     running = Running(shard, account, task, stop, out)
     try:
+        await until(lambda: task.done() or shard.stream.session is not None, what="an open stream")
         yield running
-        stop.set()
-        await running.ended(30)
+        if not running.crashed:
+            stop.set()
+            await running.ended(30)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
