@@ -135,7 +135,7 @@ class World:
     def started(self, name: str) -> list[dict[str, Any]]:
         """Give what each child of this name was told, in the order of their starts."""
         with suppress(FileNotFoundError):
-            lines = (self.root / "orders" / "started").read_text().splitlines()
+            lines = (self.root / "orders" / "started").read_text().rpartition("\n")[0].splitlines()
             return [told for line in lines if (told := json.loads(line))["name"] == name]
         return []
 

@@ -73,6 +73,9 @@ def test_follows_good_edits_only(world: World) -> None:
         assert not gateway.refresh()
         assert gateway.problem.startswith("gateway.yaml: ")
         assert "wa.example.test" == gateway.resource.spec.domain
+    (world.root / "gateway.yaml").unlink()
+    assert not gateway.refresh()
+    assert "No such file" in gateway.problem
     world.write_gateway()
     assert gateway.refresh()
     assert "" == gateway.problem

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from ponton_operator.cluster.local_files import write_whole
-from ponton_operator.cluster.local_folder import FILE, POLL, Folder, Stamp
+from ponton_operator.cluster.local_folder import FILE, POLL, REST, Folder, Stamp
 from ponton_operator.resources.account import (
     AccountSpec,
+    AccountStatus,
     BridgeAccount,
     Desired,
     GatewayRef,
@@ -41,6 +42,7 @@ class LocalAccounts:
         self._folder = Folder(folder, gateway.metadata.name)
         self._domain = gateway.spec.domain
         self._statuses: dict[str, tuple[Stamp, BridgeAccount | None]] = {}
+        self._whole: dict[str, tuple[BridgeAccount, BridgeAccount | None, BridgeAccount]] = {}
         self._turn = asyncio.Lock()
 
     async def create(self, owner: str, preferences: Preferences | None = None) -> BridgeAccount:
@@ -82,13 +84,14 @@ class LocalAccounts:
         while True:
             began = time.monotonic()
             now = await self._run(self._all)
-            for account in now.values():
-                if seen.get(account.metadata.name) != account:
+            cost = time.monotonic() - began
+            for name, account in now.items():
+                if seen.get(name) is not account and seen.get(name) != account:
                     yield Change(account)
             for name in seen.keys() - now.keys():
                 yield Change(seen[name], gone=True)
             seen = now
-            await asyncio.sleep(max(POLL, 20 * (time.monotonic() - began)))
+            await asyncio.sleep(max(POLL, REST * cost))
 
     # ---- in a thread ---------------------------------------------------------------------------------------
 
@@ -105,12 +108,21 @@ class LocalAccounts:
         folder.scan()
         statuses = {name: self._status(name) for name in folder.statuses()}
         self._statuses = {name: self._statuses[name] for name in statuses}
-        found = {name: _together(account, statuses.get(name)) for name, account in folder.accounts.items()}
+        self._whole = {name: whole for name, whole in self._whole.items() if name in folder.accounts}
+        found = {name: self._together(name, account, statuses.get(name)) for name, account in folder.accounts.items()}
         for name, status in statuses.items():
             if status and name not in found:
                 gone = folder.is_gone(name, status.metadata.annotations.get(FILE, ""))
                 found[name] = _deleting(status) if gone else status
         return found
+
+    def _together(self, name: str, wanted: BridgeAccount, status: BridgeAccount | None) -> BridgeAccount:
+        """Put what people want and what the runtime wrote into one resource; the same one while both stay."""
+        known = self._whole.get(name)
+        if known is None or known[0] is not wanted or known[1] is not status:
+            update = {"spec": wanted.spec} if status else {"status": AccountStatus()}
+            self._whole[name] = known = (wanted, status, (status or wanted).model_copy(update=update))
+        return known[2]
 
     def _status(self, name: str) -> BridgeAccount | None:
         """Read a status once for each version of its file."""
@@ -188,10 +200,3 @@ def _deleting(status: BridgeAccount) -> BridgeAccount:
     since = status.metadata.deletion_timestamp or moment(time.time())
     metadata = status.metadata.model_copy(update={"deletion_timestamp": since})
     return status.model_copy(update={"metadata": metadata})
-
-
-def _together(wanted: BridgeAccount, status: BridgeAccount | None) -> BridgeAccount:
-    """Put what people want and what the runtime wrote into one resource."""
-    if status is None:
-        return wanted.model_copy(update={"status": type(wanted.status)()})
-    return status.model_copy(update={"spec": wanted.spec})

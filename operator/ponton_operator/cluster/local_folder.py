@@ -19,7 +19,8 @@ from ponton_bridge.model.jid import prepare_bare
 from ponton_operator.resources.account import BridgeAccount
 from ponton_operator.resources.yamlfile import MAX_BYTES, BadResource, load
 
-POLL: Final = 0.05  # seconds between two looks; a change is seen within 100 ms
+POLL: Final = 0.08  # seconds between two looks; a change is seen within 100 ms
+REST: Final = 5.0  # times as long as the look itself took, if that is more: at most a sixth of one core
 FRESH: Final = 0.1  # seconds: a file that was just written may still be being written, and its stamp may not differ
 STATUS: Final = ".status.yaml"
 FILE: Final = "ponton.im/file"  # annotation in a status: the name of the file that holds the account

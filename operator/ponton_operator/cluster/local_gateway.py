@@ -4,6 +4,7 @@ Called by `local_runtime` and the program. An edit that cannot be taken changes 
 """
 
 import contextlib
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -13,6 +14,7 @@ from typing import Final
 from ponton_bridge.model.errors import HostError
 from ponton_operator.cluster.local_desk import Told
 from ponton_operator.cluster.local_files import Secrets, write_whole
+from ponton_operator.cluster.local_folder import FRESH, Stamp
 from ponton_operator.cluster.local_layout import Home
 from ponton_operator.cluster.prosody import ProsodyControl
 from ponton_operator.plan.environment import Places, front_desk_environment, revision, shard_environment
@@ -34,7 +36,8 @@ class Gateway:
     problem: str = ""
     status: GatewayStatus = field(default_factory=GatewayStatus)
     _text: bytes = b""
-    _written: str = ""
+    _stamp: Stamp | None = None
+    _written: bool = False
 
     @classmethod
     def open(cls, file: Path, secrets: Path) -> "Gateway":
@@ -63,10 +66,16 @@ class Gateway:
     def refresh(self) -> bool:
         """Read the file again; gives whether there is a new resource. What cannot be taken becomes `problem`."""
         try:
+            stat = self.file.stat()
+            stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            if stamp == self._stamp:
+                return False
             text = self.file.read_bytes()
         except OSError as error:
-            self.problem = f"{self.file.name}: {error.strerror}."
+            self.problem, self._stamp, self._text = f"{self.file.name}: {error.strerror}.", None, b""
             return False
+        # As long as the file is fresh its stamp may not tell the next write; see local_folder.
+        self._stamp = stamp if time.time() - stat.st_mtime > FRESH else None
         if text == self._text:
             return False
         self._text = text
@@ -79,7 +88,7 @@ class Gateway:
         if (fresh.metadata.name, fresh.spec.domain) != (old.metadata.name, old.spec.domain):
             self.problem = f"{self.file.name}: name and domain cannot be changed while it runs."
             return False
-        self.problem, self.resource = "", fresh
+        self.problem, self.resource, self._written = "", fresh, False
         return fresh != old
 
     @property
@@ -125,12 +134,12 @@ class Gateway:
 
     def write_status(self, status: GatewayStatus) -> None:
         """Write the status beside the file if it changed; a folder that cannot be written costs the status only."""
-        self.status = status
+        if self._written and status == self.status:
+            return
+        self._written, self.status = True, status
         text = dump(self.resource.model_copy(update={"status": status}))
-        if text != self._written:
-            self._written = text
-            with contextlib.suppress(OSError):
-                write_whole(self.file.with_name(f"{self.file.stem}.status.yaml"), text, mode=0o640)
+        with contextlib.suppress(OSError):
+            write_whole(self.file.with_name(f"{self.file.stem}.status.yaml"), text, mode=0o640)
 
     def _authorities(self, *, upload: bool) -> dict[str, str]:
         """Give the authorities as files of the process, since it cannot read ours."""

@@ -32,6 +32,7 @@ class Held:
     outcome: Outcome | None = None
     permit: bool = False
     missing: float | None = None  # since when there is no file
+    wanted: BridgeAccount | None = None  # what the file said when it was taken last
 
 
 @dataclass(slots=True)
@@ -81,7 +82,9 @@ class Registry:
             if held is None:
                 dirty |= self._add(name, wanted)
             elif held.account.metadata.deletion_timestamp is None:
-                dirty |= self._update(name, held, wanted) | self._found(name, held)
+                if held.wanted is not wanted:  # the folder gives the same object as long as the file is the same
+                    dirty |= self._update(name, held, wanted)
+                dirty |= self._found(name, held)
         for name in [n for n in self.held if n not in self.folder.accounts]:
             dirty |= self._missing(name, self.held[name])
         return dirty
@@ -117,7 +120,7 @@ class Registry:
         return self._put(name, held) | self._update(name, held, wanted) | {name}
 
     def _update(self, name: str, held: Held, wanted: BridgeAccount) -> set[str]:
-        old = held.account
+        old, held.wanted = held.account, wanted
         self._refused.pop(name, None)
         spec = wanted.spec
         if spec.owner != old.spec.owner:

@@ -20,7 +20,7 @@ from ponton_operator.cluster.events import Event
 from ponton_operator.cluster.local_children import GRACE, Children
 from ponton_operator.cluster.local_desk import NAME as DESK
 from ponton_operator.cluster.local_desk import FrontDesk
-from ponton_operator.cluster.local_folder import POLL, Folder
+from ponton_operator.cluster.local_folder import POLL, REST, Folder
 from ponton_operator.cluster.local_gateway import Gateway
 from ponton_operator.cluster.local_isolation import Uids
 from ponton_operator.cluster.local_layout import Home
@@ -102,12 +102,21 @@ class LocalRuntime:
         """Look at the files again and again; a look that takes longer is followed by a longer rest."""
         while True:
             began = time.monotonic()
-            if await asyncio.to_thread(self._gateway.refresh):
+            gateway, accounts = await asyncio.to_thread(self._look)
+            cost = time.monotonic() - began
+            if gateway:
                 self._gateway_changed()
-            with suppress(OSError):  # a folder that cannot be read leaves everything as it is; the look says so
-                if await asyncio.to_thread(self._registry.look) or self._registry.unsettled:
-                    self._take()
-            await asyncio.sleep(max(POLL, 10 * (time.monotonic() - began)))
+            if accounts or self._registry.unsettled:
+                self._take()
+            await asyncio.sleep(max(POLL, REST * cost))
+
+    def _look(self) -> tuple[bool, bool]:
+        """Give whether the gateway's file changed, and whether the accounts' did. Runs in a thread."""
+        gateway = self._gateway.refresh()
+        try:
+            return gateway, self._registry.look()
+        except OSError:  # a folder that cannot be read leaves everything as it is; the registry says so
+            return gateway, False
 
     def _take(self) -> None:
         for name in self._registry.take():
