@@ -1,0 +1,281 @@
+"""Linking as the owner's clients see it: pictures that replace each other, letters, ends; over a scripted WhatsApp."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from xml.etree.ElementTree import Element
+
+import pytest
+from slixmpp import JID
+from slixmpp.stanza import Message
+
+from ponton_bridge.coordination.contract import Command, Result, Verb
+from ponton_bridge.model.errors import OwnerError
+from ponton_bridge.model.states import TABLE, Reason
+from ponton_bridge.shard.commands import LINKED_ALREADY
+from ponton_bridge.shard.config import Config
+from ponton_bridge.whatsapp import port
+from ponton_bridge.xmpp import codes
+from tests.harness.fake_port import FakeWhatsApp
+from tests.harness.prosody import Prosody, running_prosody, until
+from tests.harness.shard import Running, config_for, running_shard
+from tests.harness.xmpp import Client, logged_in
+
+NOWHERE = "redis://127.0.0.1:1/0"  # these tests do without Redis, as a shard can
+OOB = "{jabber:x:oob}x"
+RETRACT = "{urn:xmpp:message-retract:1}retract"
+HINTS = "urn:xmpp:hints"
+GATEWAY = "whatsapp.example.test"
+
+
+@pytest.fixture
+async def prosody(tmp_path: Path) -> AsyncIterator[Prosody]:
+    """A private Prosody with alice."""
+    async with running_prosody(tmp_path / "prosody", users={"alice": "pw"}) as server:
+        yield server
+
+
+@pytest.fixture
+def config(prosody: Prosody, tmp_path: Path) -> Config:
+    """The configuration of alice's shard."""
+    return config_for(prosody, NOWHERE, tmp_path)
+
+
+def qr(number: int, seconds: float = 20.0) -> port.Code:
+    """Make the code that WhatsApp gives as the `number`th."""
+    return port.Code(port.CodeKind.QR, f"2@planted-{number}", seconds, number)
+
+
+def what(message: Message) -> str:
+    """Say in a word what the gateway sent."""
+    if message.xml.find(RETRACT) is not None:
+        return "retraction"
+    return "picture" if message.xml.find(OOB) is not None else message["body"]
+
+
+def seen(client: Client) -> list[str]:
+    """Give what the gateway itself has sent to a client, in order."""
+    return [what(m) for m in client.messages if m["from"].bare == GATEWAY and m["body"]]
+
+
+async def test_pictures_replace_each_other(prosody: Prosody, config: Config) -> None:
+    """Says how to scan, shows a picture, retracts it before the next one, and the last one once it was used."""
+    whatsapp = FakeWhatsApp()
+    async with logged_in(prosody, "alice", "pw") as alice, running_shard(config, whatsapp):
+        await alice.until(lambda: seen(alice) == [codes.HOW_TO_SCAN, "picture"])
+        whatsapp.say(qr(2))
+        await alice.until(lambda: seen(alice) == [codes.HOW_TO_SCAN, "picture", "retraction", "picture"])
+        whatsapp.scan()
+        linked = TABLE[Reason.CONNECTED].sentence
+        shown = [codes.HOW_TO_SCAN, "picture", "retraction", "picture", "retraction", linked]
+        await alice.until(lambda: seen(alice) == shown)
+        pictures = [m["id"] for m in alice.messages if what(m) == "picture"]
+        retractions = [m for m in alice.messages if what(m) == "retraction"]
+        assert pictures == [found.get("id") for m in retractions for found in m.xml.iter(RETRACT)]
+        assert [codes.EXPIRED, codes.USED] == [m["body"] for m in retractions]
+
+
+async def test_codes_are_not_stored_and_not_copied(prosody: Prosody, config: Config) -> None:
+    """Sends each client its own message, once, and leaves nothing of it in the archive."""
+    whatsapp = FakeWhatsApp()
+    async with (
+        logged_in(prosody, "alice", "pw", resource="phone", carbons=True) as phone,
+        logged_in(prosody, "alice", "pw", resource="desk", carbons=True) as desk,
+        running_shard(config, whatsapp),
+    ):
+        for client in (phone, desk):
+            await client.until(lambda client=client: seen(client) == [codes.HOW_TO_SCAN, "picture"])  # type: ignore[misc]
+            assert {client.boundjid.full} == {m["to"].full for m in client.messages if m["from"].bare == GATEWAY}
+        whatsapp.scan()
+        await desk.message(lambda m: m["body"] == TABLE[Reason.CONNECTED].sentence)
+        query = phone.make_iq_set(Element("{urn:xmpp:mam:2}query", {"queryid": "all"}))
+        await query.send(timeout=10)  # type: ignore[no-untyped-call]  # slixmpp's
+        archived = [str(m) for m in phone.messages if m.xml.find("{urn:xmpp:mam:2}result") is not None]
+        assert [] == [m for m in archived if "file_share" in m or "eight letters" in m]
+        assert 1 == sum(TABLE[Reason.CONNECTED].sentence in m for m in archived)
+
+
+async def test_a_client_that_comes_later_gets_the_live_code(prosody: Prosody, config: Config) -> None:
+    """Begins with the first client, and shows a newcomer the code that can be used now."""
+    whatsapp = FakeWhatsApp()
+    async with running_shard(config, whatsapp) as shard:
+        await until(lambda: shard.shard.linking.machine.reason is Reason.WAITING_FOR_OWNER)
+        assert 0 == whatsapp.drivers
+        async with logged_in(prosody, "alice", "pw", resource="one") as one:
+            await one.until(lambda: seen(one) == [codes.HOW_TO_SCAN, "picture"])
+            async with logged_in(prosody, "alice", "pw", resource="two") as two:
+                await two.until(lambda: seen(two) == [codes.HOW_TO_SCAN, "picture"])
+        assert 1 == len({m["body"] for client in (one, two) for m in client.messages if what(m) == "picture"})
+
+
+async def test_a_client_that_takes_no_messages_gets_no_code(prosody: Prosody, config: Config) -> None:
+    """Does not ask WhatsApp for codes while the only client has a negative priority."""
+    whatsapp = FakeWhatsApp()
+    async with (
+        logged_in(prosody, "alice", "pw", presence=False) as alice,
+        running_shard(config, whatsapp) as shard,
+    ):
+        alice.send_presence(ppriority=-1)
+        await until(lambda: shard.account.live.clients != {})
+        assert Reason.WAITING_FOR_OWNER is shard.shard.linking.machine.reason
+        alice.send_presence(ppriority=1)
+        await alice.until(lambda: "picture" in seen(alice))
+
+
+async def test_without_an_upload_service_the_letters_are_offered(prosody: Prosody, config: Config) -> None:
+    """Says how to link without a picture when there is no way to send one, and once only."""
+    whatsapp = FakeWhatsApp()
+    async with (
+        logged_in(prosody, "alice", "pw") as alice,
+        running_shard(replace(config, upload_host=None), whatsapp) as shard,
+    ):
+        await alice.until(lambda: seen(alice) == [codes.NO_PICTURE])
+        whatsapp.say(qr(2))
+        await until(lambda: len(shard.events("code_not_shown")) == 2)
+        assert [codes.NO_PICTURE] == seen(alice)
+
+
+async def test_an_upload_that_fails_is_tried_with_the_next_code(
+    prosody: Prosody, config: Config, tmp_path: Path
+) -> None:
+    """Offers the letters when the picture cannot be uploaded, and logs why in words."""
+    whatsapp = FakeWhatsApp()
+    stranger = tmp_path / "stranger.crt"
+    stranger.write_text("nothing")
+    async with (
+        logged_in(prosody, "alice", "pw") as alice,
+        running_shard(replace(config, upload_ca=stranger), whatsapp) as shard,
+    ):
+        await alice.until(lambda: seen(alice) == [codes.NO_PICTURE])
+        (line,) = shard.events("code_not_shown")
+        assert ("UploadFailed", True) == (line["error"], "cannot be read" in line["why"])
+
+
+async def ask(shard: Running, verb: str, argument: str = "") -> Result:
+    """Ask as a door does."""
+    return await shard.shard.commands.handle(Command("c1", verb, 0.0, argument))
+
+
+async def test_letters_are_given_to_the_door_and_the_owner(prosody: Prosody, config: Config) -> None:
+    """Answers a door with the eight letters, tells the owner's clients, and takes them back once they were used."""
+    whatsapp = FakeWhatsApp()
+    async with logged_in(prosody, "alice", "pw") as alice, running_shard(config, whatsapp) as shard:
+        await alice.until(lambda: "picture" in seen(alice))
+        result = await ask(shard, Verb.PAIR_PHONE, "4915100000001")
+        assert (1, "ABCD-EFGH") == (result.ok, result.value)
+        await alice.until(lambda: codes.TYPE_IT.format(code="ABCD-EFGH") in seen(alice))
+        whatsapp.scan()
+        await alice.message(lambda m: m["body"] == TABLE[Reason.CONNECTED].sentence)
+        assert 2 == seen(alice).count("retraction")
+        with pytest.raises(OwnerError, match=LINKED_ALREADY):
+            await ask(shard, Verb.PAIR_PHONE, "4915100000001")
+
+
+async def test_letters_that_whatsapp_refuses_are_told(prosody: Prosody, config: Config) -> None:
+    """Raises WhatsApp's reason for whoever asked, and goes on showing pictures."""
+    whatsapp = FakeWhatsApp()
+    whatsapp.answers["pair_by_number"].append(port.NotOnWhatsApp("Nobody has this number."))
+    async with logged_in(prosody, "alice", "pw") as alice, running_shard(config, whatsapp) as shard:
+        await alice.until(lambda: "picture" in seen(alice))
+        with pytest.raises(port.NotOnWhatsApp, match="Nobody has"):
+            await ask(shard, Verb.PAIR_PHONE, "4915100000001")
+        whatsapp.say(qr(2))
+        await alice.until(lambda: seen(alice).count("picture") == 2)
+
+
+async def test_an_attempt_ends_and_begins_anew(prosody: Prosody, config: Config) -> None:
+    """Retracts the last picture, says that the attempt has ended, and shows a new one when it is asked for."""
+    whatsapp = FakeWhatsApp()
+    async with logged_in(prosody, "alice", "pw") as alice, running_shard(config, whatsapp) as shard:
+        await alice.until(lambda: "picture" in seen(alice))
+        whatsapp.say(port.PairingFailed(Reason.CODES_USED_UP))
+        used_up = TABLE[Reason.CODES_USED_UP].sentence
+        await alice.until(lambda: {"retraction", used_up} <= set(seen(alice)))
+        assert None is whatsapp.live
+        assert 1 == (await ask(shard, Verb.NEW_CODE)).ok
+        await alice.until(lambda: seen(alice)[-2:] == [codes.HOW_TO_SCAN, "picture"])
+
+
+async def test_a_restarted_container_does_not_begin_again(prosody: Prosody, config: Config) -> None:
+    """Begins no new attempt in the same epoch after the last one has ended; in the next epoch it does."""
+    whatsapp = FakeWhatsApp()
+    async with logged_in(prosody, "alice", "pw") as alice:
+        async with running_shard(config, whatsapp):
+            await alice.until(lambda: "picture" in seen(alice))
+            whatsapp.say(port.PairingFailed(Reason.CODES_USED_UP))
+            await alice.until(lambda: TABLE[Reason.CODES_USED_UP].sentence in seen(alice))
+        drivers = whatsapp.drivers
+        async with running_shard(config, whatsapp) as shard:
+            await until(lambda: shard.shard.linking.machine.reason is Reason.CODES_USED_UP)
+            assert drivers == whatsapp.drivers
+        config = replace(config, epoch=2, secret=prosody.shard_secret(config.owner, 2))
+        async with running_shard(config, whatsapp):
+            await alice.until(lambda: seen(alice).count("picture") == 2)
+        assert 1 == seen(alice).count(TABLE[Reason.CODES_USED_UP].sentence)
+
+
+async def test_the_owner_unlinks(prosody: Prosody, config: Config) -> None:
+    """Removes the device at WhatsApp, its keys, and says so; once more does no harm."""
+    whatsapp = FakeWhatsApp(linked=True)
+    async with logged_in(prosody, "alice", "pw") as alice, running_shard(config, whatsapp) as shard:
+        await until(lambda: shard.shard.linking.machine.reason is Reason.CONNECTED)
+        assert (config.store / "whatsapp.db").exists()
+        for _ in range(2):
+            assert 1 == (await ask(shard, Verb.UNLINK)).ok
+        assert [()] == whatsapp.called("logout")
+        assert not (config.store / "whatsapp.db").exists()
+        await alice.until(lambda: seen(alice).count(TABLE[Reason.UNLINKED].sentence) == 1)
+        result = await ask(shard, Verb.STATUS)
+        assert ("Unlinked", TABLE[Reason.UNLINKED].sentence) == (result.value, result.sentence)
+
+
+async def test_a_link_that_the_phone_ends_is_told(prosody: Prosody, config: Config) -> None:
+    """Forgets the keys, tells the owner once, and links again when asked."""
+    whatsapp = FakeWhatsApp(linked=True)
+    async with logged_in(prosody, "alice", "pw") as alice, running_shard(config, whatsapp) as shard:
+        await until(lambda: shard.shard.linking.machine.reason is Reason.CONNECTED)
+        whatsapp.linked = False
+        whatsapp.lose(Reason.LOGGED_OUT)
+        await alice.until(lambda: seen(alice).count(TABLE[Reason.LOGGED_OUT].sentence) == 1)
+        assert not shard.shard.linking.linked
+        await ask(shard, Verb.NEW_CODE)
+        await alice.until(lambda: "picture" in seen(alice))
+        whatsapp.scan()
+        await until(lambda: shard.shard.linking.machine.reason is Reason.CONNECTED)
+
+
+@pytest.mark.parametrize(
+    ("verb", "argument"), [("dance", ""), (Verb.PAIR_PHONE, "not a number"), (Verb.PASSKEY, "x" * 20_000)]
+)
+async def test_nonsense_of_a_door_is_refused(prosody: Prosody, config: Config, verb: str, argument: str) -> None:
+    """Raises a sentence for what it does not understand."""
+    whatsapp = FakeWhatsApp()
+    async with running_shard(config, whatsapp) as shard:
+        with pytest.raises(OwnerError):
+            await ask(shard, verb, argument)
+
+
+async def test_a_passkeys_answer_reaches_the_driver(prosody: Prosody, config: Config) -> None:
+    """Tells the owner where to answer, shows no secret, and hands the answer on."""
+    whatsapp = FakeWhatsApp()
+    async with logged_in(prosody, "alice", "pw") as alice, running_shard(config, whatsapp) as shard:
+        await alice.until(lambda: "picture" in seen(alice))
+        whatsapp.say(port.Code(port.CodeKind.PASSKEY, '{"challenge": "planted"}', 60.0))
+        await alice.message(lambda m: "passkey" in m["body"])
+        await ask(shard, Verb.PASSKEY, '{"answer": 1}')
+        await whatsapp.until(lambda: whatsapp.called("passkey_answer") == [('{"answer": 1}',)])
+        assert "planted" not in "".join(seen(alice))
+
+
+async def test_the_gateway_is_in_the_roster_and_shows_the_state(prosody: Prosody, config: Config) -> None:
+    """Puts the gateway into the owner's roster before the first picture, and shows each state as its presence."""
+    whatsapp = FakeWhatsApp()
+    async with logged_in(prosody, "alice", "pw") as alice, running_shard(config, whatsapp):
+        await alice.until(lambda: "picture" in seen(alice))
+        (push,) = [p for p in alice.roster_pushes if JID(GATEWAY) in p["roster"]["items"]]
+        entry = push["roster"]["items"][JID(GATEWAY)]
+        assert ("WhatsApp", "both") == (entry["name"], entry["subscription"])
+        waiting = TABLE[Reason.WAITING_FOR_SCAN].sentence
+        await alice.presence(lambda p: p["from"].full == f"{GATEWAY}/gateway" and p["status"] == waiting)
+        whatsapp.scan()
+        await alice.presence(lambda p: p["status"] == TABLE[Reason.CONNECTED].sentence and p["show"] == "")
