@@ -129,6 +129,36 @@ async def test_names_reach_the_clients_store(bed: Phones) -> None:
     await told(bed, dora.pn, "Dora Example")
 
 
+async def test_a_new_push_name_comes_with_the_next_message(bed: Phones) -> None:
+    """The client shows a contact's new push name, and comes online under the account's own new one."""
+    await bed.bob.settings(name=f"Robert {bed.client}")
+    event = await bed.message(await bed.bob.send_text(to=bed.alice, text="call me Robert"))
+    assert f"Robert {bed.client}" == event["Info"]["Pushname"]
+    before = len(await bed.sandbox.trace(who=bed.alice, events="accepted"))
+    await bed.alice.settings(name=f"Alicia {bed.client}")
+    for _ in range(50):
+        await bed.call("send_presence", member("Presence.AVAILABLE"))
+        accepted = (await bed.sandbox.trace(who=bed.alice, events="accepted"))[before:]
+        names = [e["stanza"]["attrs"].get("name") for e in accepted if e["stanza"]["tag"] == "presence"]
+        if f"Alicia {bed.client}" in names:
+            return
+        await bed.message(await bed.bob.send_text(to=bed.alice, text="a round trip"))
+    raise AssertionError("the client never took over its new name")
+
+
+async def test_a_muted_chat_is_muted_in_the_client(bed: Phones) -> None:
+    """A change of the app state on the phone reaches the client's settings of that chat."""
+    until = 4_102_444_800_000  # milliseconds; the year 2100
+    mute = {"muteAction": {"muted": True, "muteEndTimestamp": until}}
+    await bed.alice.change_state("regular_high", ["mute", bed.bob.pn], mute, version=2)
+    for _ in range(50):
+        settings = await bed.call("chat_settings.get_chat_settings", jid(bed.bob.pn))
+        if float(settings.get("MutedUntil", 0)) > 0:
+            return
+        await bed.message(await bed.bob.send_text(to=bed.alice, text="a round trip"))
+    raise AssertionError("the chat was never muted")
+
+
 async def told(bed: Phones, pn: str, full_name: str) -> None:
     """Wait until the client's store has a contact's full name: it fetches after a notification."""
     synced = "regular"
@@ -225,6 +255,27 @@ async def test_an_echo_answers_the_client(bed: Phones) -> None:
 def is_own(message: Any) -> bool:  # noqa: ANN401 - an event
     """Whether a message event is of the own account."""
     return bool(message["Info"]["MessageSource"].get("IsFromMe"))
+
+
+async def test_an_account_is_linked_anew_after_it_was_unlinked(bed: Phones) -> None:
+    """A new client is the next device, and both sides can write to each other at once."""
+    await bed.alice.unlink(1)
+    await bed.event("LoggedOut")
+    assert 2 == await bed.link(name=bed.second)
+    message_id = await bed.bob.send_text(to=bed.alice, text="welcome back")
+    await bed.probe.event(bed.second, "Message", lambda data: data["Info"]["ID"] == message_id)
+    sent = await bed.probe.call(bed.second, "send_message", jid(bed.bob.pn), "thank you")
+    await bed.bob.wait_for("message", id=sent["ID"], device=2)
+
+
+async def test_removing_one_client_leaves_the_other(bed: Phones) -> None:
+    """Only the removed one is logged out; the other goes on."""
+    await bed.link(name=bed.second)
+    await bed.alice.unlink(1)
+    await bed.event("LoggedOut")
+    message_id = await bed.bob.send_text(to=bed.alice, text="to the one that is left")
+    await bed.probe.event(bed.second, "Message", lambda data: data["Info"]["ID"] == message_id)
+    assert [2] == [each["device"] for each in await bed.alice.linked()]
 
 
 async def test_a_second_client_of_the_account_gets_copies(bed: Phones) -> None:

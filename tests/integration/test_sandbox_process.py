@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from tests.sandbox import harness
 from tests.sandbox.client import SandboxClient
 from tests.sandbox.harness import ROOT, running_sandbox
 from tests.sandbox.launch import CONFIG_VARIABLE, Config
@@ -96,6 +97,15 @@ async def test_a_start_that_fails_says_why(tmp_path: Path, sandbox: SandboxClien
     with pytest.raises(RuntimeError, match="address already in use"):
         async with running_sandbox(tmp_path, control_port=port):
             pass
+
+
+async def test_a_start_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ends the process that did not become ready in time, and says so."""
+    monkeypatch.setattr(harness, "START_PATIENCE", 0.01)
+    with pytest.raises(RuntimeError, match="did not start"):
+        async with running_sandbox(tmp_path):
+            pass
+    assert not (tmp_path / "sandbox" / "sandbox.json").exists()
 
 
 @pytest.mark.parametrize("ending", ["SIGTERM", "SIGINT"])

@@ -48,6 +48,8 @@ def test_what_is_missing_has_its_default() -> None:
         ("number", "absent", "must be a number"),
         ("number", "name", "must be a number"),
         ("number", "on", "must be a number"),
+        ("number", "endless", "must be a number"),
+        ("number", "undefined", "must be a number"),
         ("flag", "absent", "is missing"),
         ("flag", "name", "must be true or false"),
         ("texts", "name", "must be a list of texts"),
@@ -57,7 +59,8 @@ def test_what_is_missing_has_its_default() -> None:
 )
 def test_says_what_is_wrong(method: str, name: str, sentence: str) -> None:
     """Names the field and what it must be."""
-    fields = Fields(GIVEN | {"mixed": ["a", 1]}, [*GIVEN, "mixed"])
+    given = GIVEN | {"mixed": ["a", 1], "endless": "inf", "undefined": float("nan")}
+    fields = Fields(given, list(given))
     with pytest.raises(ValueError, match=f"'{name}' {sentence}"):
         getattr(fields, method)(name)
 

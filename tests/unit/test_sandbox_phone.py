@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.sandbox import contract
 from tests.sandbox.node import JID, Node, node
 from tests.sandbox.phones import content
 from tests.sandbox.phones.line import PhoneError
@@ -159,6 +160,14 @@ def test_typing_and_presence_reach_the_companion(chat: Chat) -> None:
     assert [("composing", ""), ("composing", "audio"), ("paused", "")] == [(s.tag, s.get("media")) for s in shown]
     assert ["composing", "recording", "paused"] == [r["state"] for r in records(chat.alice, "chatstate")]
     assert [False, True] == [r["available"] for r in records(chat.alice, "presence")]
+
+
+def test_the_two_halves_keep_to_their_contract(chat: Chat) -> None:
+    """Is what the other half expects, checked by types and by what is there."""
+    handset: contract.Handset = chat.bob
+    network: contract.Network = chat.router
+    account: contract.Account = chat.bob.line.account
+    assert (handset, network) == (account.phone, chat.bob.line.network)  # type: ignore[attr-defined]  # the world's
 
 
 def test_what_cannot_be_done_is_said(chat: Chat) -> None:

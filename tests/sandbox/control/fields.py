@@ -3,6 +3,7 @@
 Called by `api` and the handlers; raises ValueError with a sentence that names the field.
 """
 
+import math
 from collections.abc import Collection, Mapping
 from typing import TypeVar
 
@@ -31,7 +32,7 @@ class Fields:
         """A number of at least `least`; without a default it must be there."""
         given = self._data.get(name, default)
         value = given if isinstance(given, int | float) and not isinstance(given, bool) else _as_number(given)
-        if value is None:
+        if value is None or not math.isfinite(value):
             raise ValueError(f"{name!r} must be a number")
         if value < least:
             raise ValueError(f"{name!r} must be at least {least:g}")
