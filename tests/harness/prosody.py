@@ -279,8 +279,9 @@ class Prosody:
         while not await self._answers():
             if process.returncode is not None:
                 raise self._error(f"prosody ended at once with {process.returncode}")
-            if _REFUSED_MODULE in self.log_text()[known:]:
-                raise self._error("prosody did not load a module and is not ready")
+            _, refused, why = self.log_text()[known:].partition(_REFUSED_MODULE)
+            if refused:
+                raise self._error(f"prosody is not ready, it did not load a module{why.partition(chr(10))[0]}")
             await asyncio.sleep(_POLL)
 
     async def _answers(self) -> bool:

@@ -283,6 +283,8 @@ async def test_refuses_to_load_with_settings_that_make_no_sense(tmp_path: Path) 
         "component_shards_queue_age": 0,
         "component_shards_storage": "cloud",
         "component_shards_fsync": True,
+        "component_shards_master_secret": "",
+        "component_secret": "",
     }
     for name, value in wrong.items():
         root = tmp_path / name

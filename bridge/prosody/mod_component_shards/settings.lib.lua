@@ -61,6 +61,9 @@ local function host(module)
 	for _, name in ipairs{ "master_secret", "previous_master_secret" } do
 		options.masters[#options.masters + 1] = module:get_option_string(prefix .. name);
 	end
+	if options.plain_secret == "" or options.masters[1] == "" or options.masters[2] == "" then
+		error("an empty secret lets everybody in: component_secret or " .. prefix .. "master_secret", 0);
+	end
 	if #options.masters == 0 and not options.plain_secret then
 		error("set " .. prefix .. "master_secret: without it no stream can prove who it is", 0);
 	end
@@ -113,4 +116,4 @@ local function publish(module, context, connected)
 	end);
 end
 
-return { limits = limits; host = host; totals = totals; publish = publish; };
+return { NUMBERS = NUMBERS; limits = limits; host = host; totals = totals; publish = publish; };

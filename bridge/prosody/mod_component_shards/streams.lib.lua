@@ -136,13 +136,13 @@ return function (wire, secrets, bucket)
 	function callbacks.handlestanza(session, stanza)
 		if session.destroyed then return; end
 		if not session.record then return handshake(session, stanza); end
-		if stanza.attr.xmlns == xmlns_sm then return acknowledgement(session, stanza); end
-		drop_client_namespace(stanza);
 		local tokens = session.bucket;
 		if tokens then
 			local options = session.handlers.options;
 			session.debt = bucket.take(tokens, options.rate, options.burst, now()) or session.debt;
 		end
+		if stanza.attr.xmlns == xmlns_sm then return acknowledgement(session, stanza); end
+		drop_client_namespace(stanza);
 		return session.handlers.router.take(session, stanza);
 	end
 
