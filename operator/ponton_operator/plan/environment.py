@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from ponton_bridge.whatsapp.neonize_driver.environment import WANTED
 from ponton_operator.resources.account import BridgeAccount
 from ponton_operator.resources.gateway import BridgeGateway, XmppServer
 
@@ -52,7 +53,7 @@ def shard_environment(
         "PONTON_NEW_CONTACTS_PER_DAY": str(limits.new_contacts_per_day),
         "HTTPS_PROXY": template.egress.proxy,
     }
-    return _said(told)
+    return dict(WANTED) | _said(told)
 
 
 def front_desk_environment(
