@@ -149,6 +149,21 @@ def test_echoes_after_its_delay_and_never_an_echo() -> None:
     assert (["again"], ["again"]) == (texts(chat.alice), texts(chat.bob))
 
 
+def test_echoes_texts_alone() -> None:
+    """Sends no reaction, caption or location back, and no own message."""
+    chat = Chat(Habits(echo=0))
+    for message in (
+        {"reactionMessage": {"text": "+"}},
+        {"imageMessage": {"caption": "c"}},
+        {"locationMessage": {"name": "here"}},
+        {"extendedTextMessage": {"text": "text"}},
+    ):
+        chat.alice.send(chat.bob.line.lid, content.from_json(message))
+    chat.bob.send(chat.alice.line.lid, content.text_message("own"))
+    chat.run()
+    assert ["own", "text"] == sorted(map(str, texts(chat.alice)))
+
+
 def test_typing_and_presence_reach_the_companion(chat: Chat) -> None:
     """Shows composing, recording, paused, and coming online to those who asked."""
     for state in ("composing", "recording", "paused"):

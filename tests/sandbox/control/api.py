@@ -17,6 +17,7 @@ from tests.sandbox.control.fields import Fields
 from tests.sandbox.control.house import House
 from tests.sandbox.control.people import Unknown
 from tests.sandbox.phones.phone import Phone
+from tests.sandbox.signal.errors import SignalError
 
 MAX_BODY = 1 << 24  # bytes of a request; a picture's thumbnail fits many times
 
@@ -97,7 +98,7 @@ async def _sentences(request: web.Request, handler: Handler) -> web.StreamRespon
         return _error(error.status, f"{request.method} {request.path}: {error.reason}")
     except Unknown as error:
         return _error(404, str(error))
-    except (ValueError, PairingRefused) as error:
+    except (ValueError, PairingRefused, SignalError) as error:
         return _error(400, str(error))
     except Exception as error:
         log.exception("control_failed", extra={"route": request.path})

@@ -19,6 +19,7 @@ RECEIPTS: dict[str, tuple[str, ...]] = {  # habit -> receipt types sent for each
     "delivered": ("",),
     "read": ("", "read"),
 }
+ECHOED = {"conversation", "extendedTextMessage"}  # texts, not the captions or emoji of something else
 ECHO_MARK = "3AEC40"  # begins the id of an echo, so that two echoing contacts do not talk for ever
 PEER = "peer"  # category of messages between an account's own devices
 
@@ -86,23 +87,29 @@ class Reception:
         own = opened.sender.bare == self.line.lid
         copy = content.sent_copy(opened.message) if own else None
         chat, message = (JID.parse(copy[0]), copy[1]) if copy else (opened.sender, opened.message)
-        text = content.text_of(message)
         self._record(
             "message",
             **common,
             chat=self.line.number(chat),
             from_me=own,
-            text=text,
+            text=content.text_of(message),
             type=content.kind_of(message),
             edit=stanza.get("edit"),
             enc=opened.kind,
             asked=opened.attempt,
             detail=lambda: {"message": content.to_json(message)},
         )
-        if self.habits.echo is not None and text and not own and not stanza.get("id").startswith(ECHO_MARK):
-            echo_id = ECHO_MARK + self.line.random(7).hex().upper()
-            echoed = content.text_message(text)
-            self._later(self.habits.echo, lambda: self._send(opened.sender.bare, echoed, echo_id))
+        if not own:
+            self._echo(stanza.get("id"), opened.sender.bare, message)
+
+    def _echo(self, message_id: str, chat: JID, message: wa_e2e.Message) -> None:
+        """Send a text back after the habit's delay."""
+        delay = self.habits.echo
+        if delay is None or content.kind_of(message) not in ECHOED or message_id.startswith(ECHO_MARK):
+            return
+        echo_id = ECHO_MARK + self.line.random(7).hex().upper()
+        echoed = content.text_message(content.text_of(message))
+        self._later(delay, lambda: self._send(chat, echoed, echo_id))
 
     def _send(self, chat: JID, message: wa_e2e.Message, message_id: str) -> None:
         self.outgoing.send(chat, message, message_id)
