@@ -3,7 +3,8 @@
     python -m tests.bench.component_shards [--rounds 6] [--messages 10000] [--idle 2000]
 
 Prints CPU per message (user -> component, component -> user) for the stock mod_component and for a shard with
-acks and the journal on disk, as medians and as the best of alternating rounds, with their ratio; and memory per idle shard.
+acks and the journal on disk, as medians and as the best of alternating rounds, with their ratio; and memory per idle
+shard.
 Compare only within one run: a busy machine changes absolute figures by a factor of two.
 """
 
