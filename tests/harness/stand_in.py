@@ -2,7 +2,8 @@
 
 Run by the tests' own way to spawn as `python stand_in.py FOLDER PROGRAM`; only the standard library, so that it starts
 fast and under any user id. It writes a line of JSON to FOLDER/started and, every 10 ms, obeys FOLDER/NAME.do:
-`exit N`, `say REASON` (last-state.json), `deaf` (ignore TERM), `print N` (bytes).
+`exit N`, `say REASON` (last-state.json), `deaf` (ignore TERM), `print N` (bytes). A store that is locked by another
+process is FOLDER/overlaps and exit code 75.
 """
 
 import fcntl
@@ -26,6 +27,7 @@ def main(folder: Path, program: str) -> int:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        (folder / "overlaps").touch()
         return 75
     told = {
         "name": name,

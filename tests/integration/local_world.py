@@ -25,6 +25,8 @@ from ponton_operator.cluster.local_spawn import Child, SpawnOptions, spawn_child
 from ponton_operator.programs import local
 from ponton_operator.resources.account import BridgeAccount
 from ponton_operator.resources.yamlfile import load
+from tests.harness.prosody import Prosody
+from tests.harness.redis import RedisServer
 
 STAND_IN = Path(__file__).parents[1] / "harness" / "stand_in.py"
 SECONDS = 20.0  # a deadline for conditions; nothing that is right takes a tenth of it
@@ -67,9 +69,9 @@ class World:
         orders.chmod(0o777)
         (orders / "started").touch()
         (orders / "started").chmod(0o666)
-        self.secret("master", "m")
-        self.secret("token", "t")
-        self.secret("redis", f"redis://127.0.0.1:{CLOSED}/0")
+        for key, value in (("master", "m"), ("token", "t"), ("redis", f"redis://127.0.0.1:{CLOSED}/0")):
+            if not (self.root / "secrets" / "a" / key).exists():
+                self.secret(key, value)
         if not (self.root / "gateway.yaml").exists():
             self.write_gateway()
 
@@ -173,6 +175,22 @@ class World:
         finally:
             stop.set()
             await asyncio.wait_for(task, SECONDS)
+
+
+def with_servers(world: World, prosody: Prosody, redis: RedisServer) -> World:
+    """Let a world's gateway find real servers."""
+    world.gateway = {
+        "domain": prosody.component,
+        "prosody": {
+            "url": f"http://127.0.0.1:{prosody.ports.http}/shards",
+            "tokenRef": {"name": "a", "key": "token"},
+        },
+    }
+    world.secret("token", prosody.secrets.admin_token)
+    world.secret("master", prosody.secrets.master)
+    world.secret("redis", redis.url)
+    world.write_gateway()
+    return world
 
 
 def alive(pid: int) -> bool:

@@ -269,6 +269,34 @@ async def test_the_front_desk_is_kept_running(world: World) -> None:
     assert 2 == len(world.started("frontdesk"))
 
 
+async def test_a_front_desk_that_cannot_run_is_tried_slower(world: World) -> None:
+    """One that ends again and again waits longer each time, and always takes a higher epoch."""
+    world.gateway["selfservice"] = {"frontDesk": True}
+    world.write_gateway()
+    async with world.up():
+        for count in range(1, 5):
+            await until(lambda count=count: len(world.started("frontdesk")) == count)  # type: ignore[misc]  # bound at once
+            world.order("frontdesk", "exit 1")
+        await until(lambda: not world.running("frontdesk"))
+    epochs = [told["epoch"] for told in world.started("frontdesk")]
+    assert epochs[2] - epochs[1] >= 1000  # ms
+    assert epochs[3] - epochs[2] >= 2000
+
+
+async def test_a_front_desk_without_its_secret_is_told(world: World) -> None:
+    """A secret that became unreadable is a problem for the host; when it is mended the front desk starts."""
+    world.gateway["selfservice"] = {"frontDesk": True}
+    world.write_gateway()
+    async with world.up():
+        await until(lambda: world.running("frontdesk"))
+        world.secret("redis", "redis://127.0.0.1:1/0", mode=0o644)
+        kill(world.started("frontdesk")[0]["pid"])
+        await until(lambda: "The front desk cannot start" in str(world.gateway_status().get("problems")))
+        world.secret("redis", "redis://127.0.0.1:1/0")
+        await until(lambda: world.running("frontdesk"))
+        await until(lambda: not world.gateway_status().get("problems"))
+
+
 async def test_a_missing_secret_waits_for_the_host(world: World) -> None:
     """Without its master the shard does not start, the sentence is in the gateway's status, nothing crashes."""
     async with world.up():

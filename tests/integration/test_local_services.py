@@ -18,7 +18,7 @@ from ponton_operator.plan.values import Step
 from ponton_operator.resources.base import Truth
 from tests.harness.prosody import Prosody, running_prosody
 from tests.harness.redis import RedisServer, running_redis
-from tests.integration.local_world import World, until
+from tests.integration.local_world import World, until, with_servers
 
 OWNER = "alice@example.test"
 
@@ -42,19 +42,7 @@ async def redis(tmp_path: Path) -> AsyncIterator[RedisServer]:
 @pytest.fixture
 def world(tmp_path: Path, prosody: Prosody, redis: RedisServer) -> World:
     """A world with both."""
-    made = World(tmp_path / "world")
-    made.gateway = {
-        "domain": prosody.component,
-        "prosody": {
-            "url": f"http://127.0.0.1:{prosody.ports.http}/shards",
-            "tokenRef": {"name": "a", "key": "token"},
-        },
-    }
-    made.secret("token", prosody.secrets.admin_token)
-    made.secret("master", prosody.secrets.master)
-    made.secret("redis", redis.url)
-    made.write_gateway()
-    return made
+    return with_servers(World(tmp_path / "world"), prosody, redis)
 
 
 class Played:
