@@ -20,7 +20,7 @@ REGISTER_BUTTON = (530, 365)  # of Gajim's registration window, which has a fixe
 
 HELLO = "Hello from my phone! Shall we meet at six?"
 REPLY = "Yes, see you at the pier."
-LETTERS = r"\b([1-9A-HJ-NP-TV-Z]{4}-?[1-9A-HJ-NP-TV-Z]{4})\b"  # WhatsApp's own alphabet
+LETTERS = r"\b([1-9A-HJ-NP-TV-Z]{4}-[1-9A-HJ-NP-TV-Z]{4})\b"  # WhatsApp's own alphabet
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ async def profanity(lab: Lab, backend: Backend, user: User, album: Album) -> Non
 
     await terminal.enter(f"/msg {GATEWAY}")
     await terminal.enter("help")
-    await terminal.wait_for(f"{GATEWAY}: .*[Rr]egister")
+    await terminal.wait_for(f"(?s){GATEWAY}: .*[Rr]egister")
     await keep("1-help")
     await terminal.enter(f"register {await backend.number(user)}")
     text = await terminal.wait_for(LETTERS)

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tests.clients.process import output, until
+from tests.clients.process import LabError, output, until
 
 AS_NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
 
@@ -36,12 +36,18 @@ class Terminal:
 
     async def wait_for(self, pattern: str, seconds: float = 20) -> str:
         """Wait until the screen matches a regular expression, and return the screen."""
+        seen = ""
 
         async def there() -> bool:
-            return re.search(pattern, await self.screen()) is not None
+            nonlocal seen
+            seen = await self.screen()
+            return re.search(pattern, seen) is not None
 
-        await until(f"{pattern!r} in the terminal", there, seconds)
-        return await self.screen()
+        try:
+            await until(f"{pattern!r} in the terminal", there, seconds)
+        except LabError as error:
+            raise LabError(f"{error}; there was:\n{seen.strip()}") from None
+        return seen
 
     async def stop(self) -> None:
         """End the terminal and what runs in it."""
