@@ -127,7 +127,7 @@ class FakeDriver:
 
     def __init__(self, service: FakeWhatsApp) -> None:
         self.capabilities = service.capabilities
-        self.queue: asyncio.Queue[port.Delivery | None] = asyncio.Queue()
+        self.queue: asyncio.Queue[port.Delivery | Exception | None] = asyncio.Queue()
         self.sending: set[str | None] = set()  # numbers to which a send is under way
         self._service = service
 
@@ -150,7 +150,13 @@ class FakeDriver:
     async def events(self) -> AsyncIterator[port.Delivery]:
         """Give what was said."""
         while (delivery := await self.queue.get()) is not None:
+            if isinstance(delivery, Exception):
+                raise delivery
             yield delivery
+
+    def fail(self, error: Exception) -> None:
+        """Let the stream of events end with an error."""
+        self.queue.put_nowait(error)
 
     def acknowledge(self, token: int, *, safe: bool = True) -> None:
         """Take an acknowledgement."""

@@ -83,14 +83,18 @@ class Log:
             return
 
     def failure(self, event: StrEnum, error: BaseException, level: str = "error", **fields: Value) -> None:
-        """Write an event with an error: its class, and the places in our code that it came through."""
+        """Write an event with an error: its class, and the places in our code that it came through.
+
+        Of a group (a task group raises one) the first error counts.
+        """
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
         frames = traceback.extract_tb(error.__traceback__)
         places = [
             f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames if "ponton" in frame.filename
         ]
-        cause = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error.__cause__
-        if isinstance(cause, BaseException):
-            fields["cause"] = type(cause).__name__
+        if error.__cause__ is not None:
+            fields["cause"] = type(error.__cause__).__name__
         self(event, level, error=type(error).__name__, at=" ".join(places[-6:]), **fields)
 
     def catch_libraries(self) -> None:
