@@ -15,7 +15,7 @@ check: ## Lint, types, layers, Lua
 	cd bridge/prosody/mod_component_shards && luacheck -q .
 
 test: ## Everything that must hold, on real servers started by the tests (<= 15 minutes on two cores)
-	busted tests/lua
+	busted --lua=/usr/bin/lua5.4 tests/lua
 	$(RUN) pytest -n 2 --dist loadfile
 
 demo: ## The whole story on this machine; AUTO=1 plays it by itself, LIVE=1 uses a real phone
