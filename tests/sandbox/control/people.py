@@ -4,8 +4,7 @@ Called by `api`. A contact is an account like any other; it is made when somebod
 """
 
 import os
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
 
 from tests.sandbox.node import JID, SERVER, StanzaError
 from tests.sandbox.phones import appstate
@@ -14,9 +13,6 @@ from tests.sandbox.phones.reception import Habits
 from tests.sandbox.router import Router
 from tests.sandbox.signal.kdf import Random
 from tests.sandbox.world import World
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 FIRST_NUMBER = 33_612_000_001  # a valid French mobile number, so that the product's checks let it pass
 
@@ -35,7 +31,7 @@ class People:
         self._names: dict[str, Phone] = {}
         self._next = FIRST_NUMBER
 
-    def __iter__(self) -> "Iterator[Phone]":
+    def __iter__(self) -> Iterator[Phone]:
         return iter(self._phones.values())
 
     def __len__(self) -> int:
