@@ -24,6 +24,7 @@ from ponton_operator.plan.ends import EX_CONFIG
 from ponton_operator.plan.values import Clean, Outcome, Start, Step
 from ponton_operator.resources.account import BridgeAccount
 
+SLACK: Final = 1.0  # seconds that a step may take longer than it was told to
 _EX_OSERR: Final = 71  # sysexits.h: the system would not start it
 
 
@@ -101,7 +102,7 @@ class Shards:
             Step.SECRET: self._remove,
         }
         try:
-            sentence = await asyncio.wait_for(steps[action.step](account, seconds), seconds + 1)
+            sentence = await asyncio.wait_for(steps[action.step](account, seconds), seconds + SLACK)
         except (HostError, OSError, TimeoutError) as error:
             sentence = str(error) or type(error).__name__
         if sentence:
