@@ -10,8 +10,8 @@ LONG = 30.0  # seconds that no test waits for
 async def waiting(bell: Bell, count: int, seconds: float = LONG) -> list[asyncio.Task[None]]:
     """So many that wait at a bell by now."""
     tasks = [asyncio.create_task(bell.wait(seconds)) for _ in range(count)]
-    while len(bell.waiting) < count:
-        await asyncio.sleep(0)
+    await asyncio.sleep(0)  # one turn of the loop begins them all
+    assert count == len(bell.waiting)
     return tasks
 
 
