@@ -32,14 +32,9 @@ TERMS: Final = (
     "Your host's server sees the messages that pass, as it does for every XMPP conversation without encryption."
 )
 
-REGISTERED: Final = (
-    "Welcome! Your account is being set up. A picture with a code comes in a moment: "
-    "on your phone open WhatsApp > Settings > Linked devices > Link a device, and scan it."
-)
+REGISTERED: Final = "Welcome! Your account is being set up; a code to scan with your phone comes in a moment."
 REGISTERED_PHONE: Final = (
-    "Welcome! Your account is being set up. A picture with a code and an 8-letter code come in a moment: "
-    "scan the one, or type the other in WhatsApp > Settings > Linked devices > Link a device > "
-    "Link with phone number instead."
+    "Welcome! Your account is being set up; a code to scan and 8 letters to type come in a moment, use the one you like."
 )
 ALREADY: Final = "You are registered already. {state}"
 NOT_REGISTERED: Final = "You are not registered here. Write 'register' to begin."
