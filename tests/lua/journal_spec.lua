@@ -26,8 +26,9 @@ end
 describe("a record", function ()
 	for _, record in ipairs(RECORDS) do
 		it("of tag " .. record[1] .. " comes back as it was", function ()
-			local back = { journal.decode(journal.encode(table.unpack(record))) };
-			back[#back] = nil; -- string.unpack's position
+			local fields, text = journal.encode(table.unpack(record));
+			local back = journal.decode(fields .. text);
+			back.n = nil;
 			assert.same(record, back);
 		end);
 	end
@@ -43,7 +44,6 @@ describe("a journal", function ()
 		local found, count, broken, last = read(disk);
 		assert.same({ #RECORDS + 1, 0, "A" }, { count, broken, last });
 		for i, record in ipairs(RECORDS) do
-			found[i][#found[i]] = nil;
 			assert.same(record, found[i]);
 		end
 	end);

@@ -11,7 +11,7 @@ local VOLATILE = { W = true, Q = true, M = true, X = true, A = true, G = true, N
 
 -- Positions, kinds and numbers as in box.lib.lua.
 return function (box_lib, journal_lib)
-	local encode, decode = journal_lib.encode, journal_lib.decode;
+	local decode = journal_lib.decode;
 	local methods = {};
 	local book_mt = { __index = methods };
 	local apply = {};
@@ -115,15 +115,19 @@ return function (box_lib, journal_lib)
 	-- The whole of one record as text, and back. A box inside is told as the W and Q records that rebuild it.
 	local function snapshot(record, with_stanzas)
 		local box, parts = record.box, {};
+		local function put(...)
+			local fields, text = journal_lib.encode(...);
+			parts[#parts + 1] = string.pack("<I4", #fields + #text) .. fields;
+			parts[#parts + 1] = text;
+		end
 		parts[1] = string.pack("<s2js1djjj", record.owner, record.epoch, record.instance, record.released or 0,
 			record.count, record.seq, with_stanzas and box.first or box.next);
 		if with_stanzas then
 			for n = box.first, box.next - 1 do
-				parts[#parts + 1] = string.pack("<s4", encode("W", record.id, box.at[n], box.xml[n] or ""));
+				put("W", record.id, box.at[n], box.xml[n] or "");
 			end
 			for position, xml, at, kind, key in box_lib.entries(box) do
-				parts[#parts + 1] = string.pack("<s4",
-					encode("Q", record.id, position, at, kind, key, xml));
+				put("Q", record.id, position, at, kind, key, xml);
 			end
 		end
 		return table.concat(parts);
@@ -139,8 +143,8 @@ return function (box_lib, journal_lib)
 		while offset <= #blob do
 			local payload;
 			payload, offset = string.unpack("<s4", blob, offset);
-			local function inner(tag, _, ...) apply[tag](book, record, ...); end
-			inner(decode(payload));
+			local values = decode(payload);
+			apply[values[1]](book, record, table.unpack(values, 3, values.n));
 		end
 	end
 
