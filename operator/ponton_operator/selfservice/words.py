@@ -34,7 +34,7 @@ TERMS: Final = (
 
 REGISTERED: Final = "Welcome! Your account is being set up; a code to scan with your phone comes in a moment."
 REGISTERED_PHONE: Final = (
-    "Welcome! Your account is being set up; a code to scan and 8 letters to type come in a moment, use the one you like."
+    "Welcome! Your account is being set up; a code to scan and 8 letters to type come in a moment: use either."
 )
 ALREADY: Final = "You are registered already. {state}"
 NOT_REGISTERED: Final = "You are not registered here. Write 'register' to begin."
