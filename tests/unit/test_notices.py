@@ -26,7 +26,7 @@ def test_tells_what_lasts_each_time_it_is_entered(reason: Reason) -> None:
     assert [Tell(reason)] == notices.enter(reason, T + 2)
 
 
-@pytest.mark.parametrize("reason", list(QUIET))
+@pytest.mark.parametrize("reason", sorted(QUIET))
 def test_a_flap_is_told_once(reason: Reason) -> None:
     """Within its quiet time the same is not told again; after it, it is."""
     notices = Notices()
@@ -37,7 +37,7 @@ def test_a_flap_is_told_once(reason: Reason) -> None:
     assert [Tell(reason)] == notices.enter(reason, T + QUIET[reason])
 
 
-@pytest.mark.parametrize("reason", PASSING)
+@pytest.mark.parametrize("reason", sorted(PASSING))
 def test_the_end_of_a_told_trouble_is_told(reason: Reason) -> None:
     """Whoever heard of a trouble hears of its end, once."""
     notices = Notices()
