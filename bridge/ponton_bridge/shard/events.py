@@ -35,6 +35,7 @@ class Event(StrEnum):
     EVENTS_LOST = "events_lost"
     MESSAGE_SENT = "message_sent"
     MESSAGE_REFUSED = "message_refused"
+    MESSAGE_REPEATED = "message_repeated"
     SEND_WAS_UNCERTAIN = "send_was_uncertain"
     # linking
     CODE_SHOWN = "code_shown"

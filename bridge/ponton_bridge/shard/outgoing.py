@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element, ParseError
 
 from ponton_bridge.core.delivery import UNKNOWN_FATE, Verdict, may_send, pause, refusal, verdict
 from ponton_bridge.core.limiter import Limiter, TooManyNewContacts
-from ponton_bridge.features import pipeline
+from ponton_bridge.features import pipeline, repeats
 from ponton_bridge.features.context import Intent, MarkRead, Rendered, Reply, Send
 from ponton_bridge.model.errors import PontonError
 from ponton_bridge.model.serial import dump, load
@@ -140,12 +140,16 @@ class Outgoing:
         """Ask the features (in the journal's thread); a fault of ours refuses the message, it is not lost."""
         context = self._account.context(journal)
         try:
-            return pipeline.from_xmpp(stanza, context)
+            intents = pipeline.from_xmpp(stanza, context)
+            if any(isinstance(intent, Send) for intent in intents) and journal.was_taken(repeats.marks(stanza)):
+                self._account.log(Event.MESSAGE_REPEATED)
+                return []
         except Exception as error:
             if of_the_store(error):
                 raise
             self._account.log.failure(Event.STANZA_FAILED, error, kind="message")
             return [Reply(each) for each in pipeline.failed(stanza, PontonError(), context).durable]
+        return intents
 
     async def _finish(self, row: Row, work: Callable[[Journal], Rendered]) -> None:
         """Drop a row together with what follows from it; while the journal is full the chat waits."""
@@ -171,6 +175,8 @@ class Outgoing:
     async def _send(self, row: Row, stanza: Element, send: Send) -> PontonError | None:
         """Send until WhatsApp has it; gives the error that ends it otherwise. Waits while there is no connection."""
         unknown, troubles = row.tries, 0
+        if unknown:  # a process before this one began to send it, and ended
+            self._uncertain(Verdict.AGAIN if may_send(unknown) else Verdict.REFUSE)
         while True:
             await self._decided.wait()
             driver = self._driver
@@ -227,7 +233,7 @@ class Outgoing:
                 sent = await driver.send(send.chat, send.content, message_id=message_id, seconds=SECONDS)
             except PontonError as error:
                 return error
-            await self._finish(row, lambda journal: pipeline.sent(stanza, sent, self._account.context(journal)))
+            await self._finish(row, lambda journal: self._sent(stanza, sent, journal))
             self._account.counters.sent += 1
             return None
 
@@ -236,17 +242,24 @@ class Outgoing:
         task.add_done_callback(self._sending.discard)
         return await asyncio.shield(task)
 
+    def _sent(self, stanza: Element, done: port.Sent, journal: Journal) -> Rendered:
+        journal.note_taken(repeats.marks(stanza))
+        return pipeline.sent(stanza, done, self._account.context(journal))
+
     async def _failed(self, row: Row, error: PontonError, decision: Verdict) -> None:
         match error:
             case port.NotConnected():
                 await self._account.journal.run(lambda journal: journal.unsent(row.id))
             case port.SendUncertain():
-                self._account.counters.uncertain += 1
-                self._account.log(Event.SEND_WAS_UNCERTAIN, "warning", then=decision)
+                self._uncertain(decision)
             case port.NewContactsBlocked():
                 self._blocked()
             case _:
                 pass
+
+    def _uncertain(self, decision: Verdict) -> None:
+        self._account.counters.uncertain += 1
+        self._account.log(Event.SEND_WAS_UNCERTAIN, "warning", then=decision)
 
     async def _mark_read(self, intent: MarkRead) -> None:
         """Tell the sender; what WhatsApp does not take in time is let go, the next marker stands for it as well."""

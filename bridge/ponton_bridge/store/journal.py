@@ -14,6 +14,7 @@ from ponton_bridge.model.books import Pair
 from ponton_bridge.store.ids import IdsPart
 from ponton_bridge.store.outbox import OutboxPart
 from ponton_bridge.store.outgoing import OutgoingPart
+from ponton_bridge.store.repeats import RepeatsPart
 from ponton_bridge.store.settings import SettingsPart
 
 
@@ -25,8 +26,8 @@ class Counts:
     outbox: int
 
 
-class Journal(OutgoingPart, OutboxPart, IdsPart, SettingsPart):
-    """See the parts: outgoing, outbox, ids, people, settings. `lock` is the descriptor that keeps others out."""
+class Journal(OutgoingPart, OutboxPart, IdsPart, RepeatsPart, SettingsPart):
+    """See the parts by their modules. `lock` is the descriptor that keeps others out."""
 
     def __init__(self, db: sqlite3.Connection, clock: Callable[[], float], lock: int | None = None) -> None:
         super().__init__(db, clock)

@@ -36,6 +36,7 @@ CREATE TABLE person (
     id INTEGER PRIMARY KEY, number TEXT UNIQUE, lid TEXT UNIQUE, name TEXT NOT NULL DEFAULT '',
     push_name TEXT NOT NULL DEFAULT '', listed INTEGER NOT NULL DEFAULT 0, CHECK (number NOT NULL OR lid NOT NULL));
 CREATE INDEX person_listed ON person (id) WHERE listed = 1;
+CREATE TABLE taken (mark TEXT PRIMARY KEY, time INTEGER NOT NULL) WITHOUT ROWID;
 """
 STEPS: Final = (VERSION_1,)  # step n brings a file of version n to n + 1; never changed once released
 
