@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ponton_bridge.coordination.client.door import DoorClient
-from ponton_bridge.model.states import Reason
 from ponton_bridge.model.errors import WhatsAppError
+from ponton_bridge.model.states import Reason
 from ponton_bridge.shard.config import EX_CONFIG, EX_OK, EX_SOFTWARE, EX_TEMPFAIL, Config
 from ponton_bridge.shard.logs import Log
 from ponton_bridge.shard.program import serve
