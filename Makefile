@@ -2,7 +2,7 @@
 UV ?= uv
 RUN = $(UV) run --frozen --all-extras
 
-.PHONY: setup check test demo clients
+.PHONY: setup check test demo clients bench chaos
 
 setup: ## Install the Debian packages and the Python environment that everything below needs
 	sh tests/setup.sh
@@ -21,5 +21,11 @@ test: ## Everything that must hold, on real servers started by the tests (<= 15 
 demo: ## The whole story on this machine; AUTO=1 plays it by itself, LIVE=1 uses a real phone
 	$(RUN) python -m tests.demo
 
-clients: ## Screenshots of real clients (Gajim, Dino, profanity) talking to the gateway
+clients: ## Screenshots of Gajim, Dino and profanity talking to the gateway (names the packages that it lacks)
 	$(RUN) python -m tests.clients
+
+bench: ## The figures that docs/ cite; about 20 minutes on a quiet machine
+	$(RUN) python -m tests.bench
+
+chaos: ## Kills, freezes and cuts under messages both ways, with a checked history; SEED=N chooses another one
+	$(RUN) python -m tests.chaos
