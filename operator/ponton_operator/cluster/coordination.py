@@ -11,8 +11,9 @@ from contextlib import suppress
 from typing import Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from ponton_bridge.coordination.client.door import DoorClient, NoAcl, RedisAway, user_name
+from ponton_bridge.coordination.client.door import DoorClient, NoAcl, user_name
 from ponton_bridge.coordination.contract import Heartbeat, StateChange, Verb
+from ponton_bridge.model.errors import HostError
 from ponton_bridge.shard.logs import Log
 from ponton_operator.cluster.events import Event
 from ponton_operator.plan.secrets import redis_password
@@ -24,7 +25,10 @@ SWEEP: Final = 10.0  # seconds between looks at the heartbeats, which tell what 
 
 
 class Coordination:
-    """One gateway's Redis; `told(state)` is called for every state that a shard published, in whatever order."""
+    """One gateway's Redis; `told(state)` is called for every state that a shard published, in whatever order.
+
+    Raises HostError when `url` is none.
+    """
 
     def __init__(self, url: str, gateway: str, master: str, told: Callable[[StateChange], None], log: Log) -> None:
         self._url = url
@@ -32,7 +36,10 @@ class Coordination:
         self._master = master
         self._told = told
         self._log = log
-        self._door = DoorClient(url, gateway)
+        try:
+            self._door = DoorClient(url, gateway)
+        except ValueError:
+            raise HostError("This is no URL of a Redis: redis://user:password@host:6379/0 is one.") from None
         self._users: dict[str, int] = {}  # the epoch whose password each user should have
         self.away = True  # until the first answer
         self.users = True  # whether Redis lets us make users
@@ -48,7 +55,7 @@ class Coordination:
     async def prepare(self, account: str, epoch: int) -> None:
         """Make the account's user for an epoch, now or as soon as Redis is back."""
         self._users[account] = epoch
-        with suppress(RedisAway, TimeoutError):
+        with suppress(HostError, TimeoutError):
             async with asyncio.timeout(START_SECONDS):
                 await self._make(account)
 
@@ -60,14 +67,14 @@ class Coordination:
         """Ask the shard to unlink its device; gives '' when it did, else what was wrong."""
         try:
             result = await self._door.command(account, Verb.UNLINK, "", seconds, seconds)
-        except RedisAway as error:
+        except HostError as error:
             return error.sentence
         if result is None:
             return "The shard did not answer in time."
         return "" if result.ok else result.sentence or "The shard could not unlink."
 
     async def forget(self, account: str) -> None:
-        """Remove all keys and the user of an account. Raises RedisAway."""
+        """Remove all keys and the user of an account. Raises HostError."""
         self.rest(account)
         await self._door.delete_account(account)
         with suppress(NoAcl):  # then there is none
@@ -95,7 +102,7 @@ class Coordination:
                 for passed, change in await self._door.states(cursor, _READ):
                     cursor = passed
                     self._told(change)
-            except RedisAway:
+            except HostError:
                 cursor = "0"  # a Redis that lost its stream begins its numbers anew
                 if not self.away:
                     self.away = True
@@ -103,7 +110,7 @@ class Coordination:
                 await asyncio.sleep(_RETRY)
 
     async def _come_back(self) -> None:
-        """Make all users again, since a Redis that was restarted has forgotten them. Raises RedisAway."""
+        """Make all users again, since a Redis that was restarted has forgotten them. Raises HostError."""
         await self._door.supports_acl()
         for account in list(self._users):
             await self._make(account)
@@ -125,8 +132,9 @@ class Coordination:
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP)
-            for account, beat in (await self._door.heartbeats(list(self._users))).items():
-                self._told(_state(account, beat))
+            with suppress(HostError):
+                for account, beat in (await self._door.heartbeats(list(self._users))).items():
+                    self._told(_state(account, beat))
 
 
 def _state(account: str, beat: Heartbeat) -> StateChange:

@@ -29,7 +29,7 @@ PARKS: Final = frozenset({
     Reason.FAILED,
 })  # fmt: skip
 # Of these the device is no longer linked: there is nothing to unlink.
-UNPAIRED: Final = frozenset({Reason.LOGGED_OUT, Reason.UNLINKED, Reason.PHONE_GONE})
+UNPAIRED: Final = frozenset({Reason.LOGGED_OUT, Reason.UNLINKED, Reason.PHONE_GONE, Reason.PAIRING_FAILED})
 # Of these a new version or configuration may be the cure: tried again by itself when what would run has changed.
 CURED_BY_UPDATE: Final = frozenset({Reason.OUTDATED, Reason.FAILED})
 
