@@ -1,12 +1,15 @@
 # The front door. Each target is a line or two; the work is in scripts that can be run by themselves.
-UV ?= uv
+TOOLS = $(CURDIR)/.tools
+UV ?= $(shell command -v uv || echo $(TOOLS)/bin/uv)
 RUN = $(UV) run --frozen --all-extras
+export UV_PYTHON_DOWNLOADS = never
 
 .PHONY: setup check test demo clients bench chaos
 
-setup: ## Install the Debian packages and the Python environment that everything below needs
+setup: ## Install what is missing: Debian packages (as root), uv (into .tools), the Python environment
 	sh tests/setup.sh
-	$(UV) sync --frozen --all-extras
+	[ -x "$(UV)" ] || { python3 -m venv $(TOOLS) && $(TOOLS)/bin/pip install --quiet uv; }
+	$(UV) sync --frozen --all-extras --quiet
 
 check: ## Lint, types, layers, Lua
 	$(RUN) ruff check . && $(RUN) ruff format --check .
@@ -18,7 +21,7 @@ test: ## Everything that must hold, on real servers started by the tests (<= 15 
 	busted --lua=/usr/bin/lua5.4 tests/lua
 	$(RUN) pytest -n 2 --dist loadfile
 
-demo: ## The whole story on this machine; AUTO=1 plays it by itself, LIVE=1 uses a real phone
+demo: setup ## The whole story on this machine; AUTO=1 plays it by itself, LIVE=1 uses a real phone
 	$(RUN) python -m tests.demo
 
 clients: ## Screenshots of Gajim, Dino and profanity talking to the gateway (names the packages that it lacks)
