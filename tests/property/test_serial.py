@@ -10,6 +10,7 @@ from ponton_bridge.model.serial import dump, escape, load, moved
 from ponton_bridge.model.xml import CLIENT, COMPONENT, FORWARD, PRIVILEGE, el
 from tests.harness.dialogue import plain, stanza
 
+DEEPEST = 37_000  # levels; Prosody takes 262,144 bytes of a client, `<a></a>` are seven
 NAMES = st.sampled_from(["message", "body", "x", "query", "item", "a-b.c_d"])
 SPACES = st.sampled_from([CLIENT, COMPONENT, FORWARD, "urn:a&b", "urn:ä"])
 CARRIED = st.text(st.characters(blacklist_categories=("Cs", "Cc")) | st.sampled_from("\t\n\r<>&\"'"), max_size=20)
@@ -100,3 +101,11 @@ def test_reads_what_a_client_writes() -> None:
     """Keeps a stanza as a client writes it."""
     literal = "<message to='a@b' type='chat'><body>1 &lt; 2</body><x xmlns='jabber:x:oob'><url>u</url></x></message>"
     assert plain(stanza(literal)) == plain(load(dump(stanza(literal))))
+
+
+def test_deep_trees_are_as_good_as_flat_ones() -> None:
+    """A stanza as deep as a client can make it is moved, written and read without the help of Python's stack."""
+    text = f"<message xmlns='{CLIENT}'>{'<a>' * DEEPEST}x{'</a>' * DEEPEST}</message>"
+    tree = moved(load(text), CLIENT, COMPONENT)
+    assert DEEPEST + 1 == sum(each.tag.startswith(f"{{{COMPONENT}}}") for each in tree.iter())
+    assert text.replace("'", '"').replace(CLIENT, COMPONENT) == dump(tree)

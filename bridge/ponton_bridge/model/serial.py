@@ -28,12 +28,26 @@ def dump(node: Element, outer: str = "") -> str:
     '<message xmlns="jabber:client" to="x@y"><body>a&lt;b</body></message>'
     """
     parts: list[str] = []
-    _dump(node, outer, parts)
+    left: list[str | tuple[Element, str]] = [(node, outer)]
+    while left:  # not recursive: a client's stanza may be deeper than Python's stack
+        item = left.pop()
+        if isinstance(item, str):
+            parts.append(item)
+            continue
+        each, around = item
+        ns, name = split(each.tag)
+        opening = _opening(each, ns, name, around)
+        if not len(each) and not each.text:
+            parts.append(opening + "/>")
+            continue
+        parts.extend((opening, ">", escape(each.text or "")))
+        left.append(f"</{name}>")
+        for child in reversed(each):
+            left.extend((escape(child.tail or ""), (child, ns)))
     return "".join(parts)
 
 
-def _dump(node: Element, outer: str, parts: list[str]) -> None:
-    ns, name = split(node.tag)
+def _opening(node: Element, ns: str, name: str, outer: str) -> str:
     head = [name] if ns == outer else [name, f'xmlns="{escape(ns, attribute=True)}"']
     prefixes: dict[str, str] = {_XML: "xml"}
     for key, value in node.items():
@@ -42,15 +56,7 @@ def _dump(node: Element, outer: str, parts: list[str]) -> None:
             prefixes[space] = f"p{len(prefixes)}"
             head.append(f'xmlns:{prefixes[space]}="{escape(space, attribute=True)}"')
         head.append(f'{prefixes[space] + ":" if space else ""}{local}="{escape(value, attribute=True)}"')
-    opening = f"<{' '.join(head)}"
-    if not len(node) and not node.text:
-        parts.append(opening + "/>")
-        return
-    parts.extend((opening, ">", escape(node.text or "")))
-    for child in node:
-        _dump(child, ns, parts)
-        parts.append(escape(child.tail or ""))
-    parts.append(f"</{name}>")
+    return f"<{' '.join(head)}"
 
 
 def load(text: str) -> Element:
@@ -70,9 +76,23 @@ def moved(node: Element, old: str, new: str) -> Element:
     Children follow as long as they are in `old` and so is what is around them: the `jabber:client` message inside a
     `<forwarded/>` stays what it is (XEP-0356 needs it so). All else is shared, not copied.
     """
-    if not node.tag.startswith(f"{{{old}}}"):
+    prefix = f"{{{old}}}"
+    if not node.tag.startswith(prefix):
         return node
-    copy = Element(f"{{{new}}}{split(node.tag)[1]}", node.attrib)
+    whole = _renamed(node, new)
+    left = [(node, whole)]
+    while left:
+        source, copy = left.pop()
+        for child in source:
+            ours = child.tag.startswith(prefix)
+            twin = _renamed(child, new) if ours else child
+            copy.append(twin)
+            if ours:
+                left.append((child, twin))
+    return whole
+
+
+def _renamed(node: Element, ns: str) -> Element:
+    copy = Element(f"{{{ns}}}{split(node.tag)[1]}", node.attrib)
     copy.text, copy.tail = node.text, node.tail
-    copy.extend(moved(child, old, new) for child in node)
     return copy
