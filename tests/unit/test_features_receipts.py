@@ -2,7 +2,7 @@
 
 import pytest
 
-from ponton_bridge.features.context import MarkRead, SetTyping, Subscribe
+from ponton_bridge.features.context import MarkRead, Send, SetTyping, Subscribe
 from ponton_bridge.model.address import Address
 from ponton_bridge.whatsapp import port
 from ponton_bridge.whatsapp.port import Receipt, ReceiptKind, Text, TypingState
@@ -102,6 +102,14 @@ def test_marker_for_the_unknown_reads_nothing_new(bridge: Dialogue, id_: str) ->
     """A marker for an id that WhatsApp did not issue sends no receipt for it (peer defect 7)."""
     intents = bridge.says(f"{CHAT}'x'><displayed xmlns='urn:xmpp:chat-markers:0' id='{id_}'/></message>")
     assert [] == [i for i in intents if isinstance(i, MarkRead) and not set(i.ids) <= {"3EB011", "3EB012"}]
+
+
+def test_words_beside_a_marker_are_sent(bridge: Dialogue) -> None:
+    """A client that writes and marks in one stanza loses no words; the next marker says the same."""
+    intents = bridge.says(
+        f"{CHAT}'x'><body>hi</body><displayed xmlns='urn:xmpp:chat-markers:0' id='3EB011'/></message>"
+    )
+    assert [Text("hi")] == [intent.content for intent in intents if isinstance(intent, Send)]
 
 
 def test_own_receipts_of_clients_are_not_carried(bridge: Dialogue) -> None:

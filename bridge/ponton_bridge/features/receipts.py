@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element
 from ponton_bridge.model import xml
 from ponton_bridge.model.address import Address, Kind
 from ponton_bridge.model.books import Pair
-from ponton_bridge.model.xml import el, find
+from ponton_bridge.model.xml import el, find, text_of
 from ponton_bridge.whatsapp import port
 from ponton_bridge.whatsapp.port import ReceiptKind
 
@@ -70,9 +70,12 @@ def marker(stanza: Element) -> str | None:
 
 
 def from_xmpp(stanza: Element, ctx: Context, chat: Address) -> list[Intent] | None:
-    """Turn a marker into read receipts; what was read before, or is not known, asks for nothing."""
+    """Turn a marker into read receipts; what was read before, or is not known, asks for nothing.
+
+    With words beside it the words count: the next marker says the same, words are said once.
+    """
     until = marker(stanza)
-    if until is None:
+    if until is None or (text_of(stanza, "body", xml.CLIENT) or "").strip():
         return None
     unread = sorted(ctx.ids.unread_until(ctx.key(chat), until)[:MAX_IDS], key=attrgetter("sender"))
     return [
