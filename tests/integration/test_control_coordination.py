@@ -112,6 +112,21 @@ async def test_users_come_back_with_redis(redis: RedisServer) -> None:
         assert not await can_log_in(coordination.shard_url("acc-2", 7), "acc-2")
 
 
+async def test_users_that_went_unnoticed_come_back(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Redis that lost its users so fast that no call failed is found out by a look now and then."""
+    monkeypatch.setattr("ponton_operator.cluster.coordination.SWEEP", 0.1)
+    async with Ears(redis.url).open() as coordination:
+        for name in ("acc-1", "acc-2"):
+            await coordination.prepare(name, 7)
+        admin = DoorClient(redis.url, "wa")
+        for name in ("acc-1", "acc-2"):
+            await admin.delete_user(name)
+        async with asyncio.timeout(20):
+            while not (await admin.has_user("acc-1") and await admin.has_user("acc-2")):  # noqa: ASYNC110  # in Redis
+                await asyncio.sleep(0.02)
+        await admin.close()
+
+
 async def test_a_frozen_redis_holds_up_no_start(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """While Redis hangs, preparing is given up after its seconds, and made up for afterwards."""
     monkeypatch.setattr("ponton_operator.cluster.coordination.START_SECONDS", 0.1)

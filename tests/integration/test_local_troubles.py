@@ -3,14 +3,16 @@
 import asyncio
 import errno
 import json
+import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ponton_bridge.coordination.contract import StateChange
-from ponton_operator.cluster import local_reconcile, local_shards
+from ponton_operator.cluster import local_reconcile, local_shards, prosody
 from ponton_operator.cluster.local_files import write_whole
 from ponton_operator.cluster.local_runtime import LocalRuntime
 from ponton_operator.plan.account import plan_account
@@ -189,6 +191,25 @@ async def test_a_run_that_ends_while_starting(world: World) -> None:
         await until(lambda: world.events("shard_started"))
     assert [] == [n for n in range(20) if world.running(f"acc-{n}")]
     assert len(world.events("shard_started")) >= 1
+
+
+async def test_a_prosody_that_hangs_holds_up_no_files(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While every call to Prosody hangs, accounts start all the same, and edits are seen."""
+    monkeypatch.setattr(prosody, "SECONDS", 120.0)
+    monkeypatch.setattr(local_shards, "START_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/shards"
+        world.write_gateway(prosody={"url": url, "tokenRef": {"name": "a", "key": "token"}})
+        async with world.up():
+            for number in range(20):
+                world.put(f"acc-{number}", owner=f"u{number}@example.test")
+            await until(lambda: all(world.running(f"acc-{n}") for n in range(20)))
+            world.put("acc-0", owner="u0@example.test", desired="Stopped")
+            await until(lambda: world.reason("acc-0") == "Stopped")
+        silent.settimeout(0.5)
+        with suppress(TimeoutError):  # let those who wait go, so that the test can end
+            while True:
+                silent.accept()[0].close()
 
 
 async def test_a_gateway_that_is_removed_changes_nothing(world: World) -> None:

@@ -118,6 +118,30 @@ def test_only_told_changes_may_wait() -> None:
     assert (False, True) == (tells.urgent, decides.urgent)
 
 
+def test_a_link_costs_one_urgent_write() -> None:
+    """From its creation until it is linked an account needs one write that must not wait: that of its epoch."""
+    account, urgent = make(), 0
+    life = [
+        READY,
+        replace(READY, processes=(Process(FIRST),)),
+        *(
+            replace(READY, processes=(Process(FIRST),), state=told(reason, xmpp=1, paired=paired))
+            for reason, paired in (("Starting", 0), ("WaitingForScan", 0), ("Connecting", 1), ("Connected", 1))
+        ),
+    ]
+    for turn, seen in enumerate(life):
+        for action in plan_account(account, seen, NOW + turn):
+            if isinstance(action, WriteStatus):
+                account = make(action.status)
+                urgent += action.urgent
+    assert (1, "Connected", True, FIRST) == (
+        urgent,
+        account.status.reason,
+        account.status.paired,
+        account.status.store_epoch,
+    )
+
+
 def test_a_condition_keeps_its_time_until_it_turns() -> None:
     """The transition time changes with the status of the condition only, not with its reason."""
     seen = replace(READY, processes=(Process(FIRST),), state=told("Connecting", xmpp=1))

@@ -130,11 +130,15 @@ class Coordination:
             self.users = False
 
     async def _sweep(self) -> None:
+        """Look now and then at what a short absence of Redis, which nobody noticed, may have cost."""
         while True:
             await asyncio.sleep(SWEEP)
             with suppress(HostError):
                 for account, beat in (await self._door.heartbeats(list(self._users))).items():
                     self._told(_state(account, beat))
+                some = next(iter(self._users), None)
+                if self.users and some and not await self._door.has_user(some):
+                    await self._come_back()
 
 
 def _state(account: str, beat: Heartbeat) -> StateChange:

@@ -77,7 +77,7 @@ class Children:
         self._all.setdefault(name, {})[running.epoch] = running
         note = json.dumps({"pid": running.child.pid, "start": started_at(running.child.pid), "epoch": running.epoch})
         with contextlib.suppress(OSError):  # without a note a later run has the store's lock to go by
-            write_whole(place.pidfile, note)
+            write_whole(place.pidfile, note, durable=False)  # no process outlives the machine
         self._follow(name, running, self._reap(name, running, place.pidfile, log))
 
     def failed(self, name: str, epoch: int, exit_code: int | None) -> None:

@@ -56,8 +56,8 @@ class Secrets:
         return value
 
 
-def write_whole(path: Path, text: str, *, mode: int = 0o600, uid: int | None = None) -> None:
-    """Replace a file at once and durably: a reader, or a crash, finds the old text or the new one, nothing between.
+def write_whole(path: Path, text: str, *, mode: int = 0o600, uid: int | None = None, durable: bool = True) -> None:
+    """Replace a file at once: a reader finds the old text or the new one, nothing between; durable: a crash, too.
 
     The file has its mode and owner before it has its content.
     """
@@ -69,7 +69,8 @@ def write_whole(path: Path, text: str, *, mode: int = 0o600, uid: int | None = N
                 os.fchown(number, uid, uid)
             file.write(text)
             file.flush()
-            os.fsync(number)
+            if durable:
+                os.fsync(number)
         Path(draft).replace(path)
     except BaseException:
         Path(draft).unlink(missing_ok=True)

@@ -61,7 +61,7 @@ class Home:
             if entry.name not in secrets:
                 entry.unlink()
         for name, value in secrets.items():
-            write_whole(self.secrets / name, value, uid=self.uid)
+            write_whole(self.secrets / name, value, uid=self.uid, durable=False)  # written anew for each start
 
     def last_state(self) -> dict[str, Any]:
         """Give what the process wrote last about its link; {} when there is nothing readable."""

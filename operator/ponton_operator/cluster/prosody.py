@@ -8,6 +8,7 @@ import asyncio
 import http.client
 import json
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -15,6 +16,8 @@ from urllib.parse import urlsplit
 from ponton_bridge.model.errors import HostError
 
 SECONDS: Final = 5.0  # for connecting, and for each read
+# Threads of its own: a Prosody that hangs must not keep the files of the runtime waiting.
+_THREADS: Final = ThreadPoolExecutor(8, thread_name_prefix="prosody")
 _MAX_ANSWER: Final = 65_536  # bytes; a status is 300
 
 
@@ -69,7 +72,7 @@ class ProsodyControl:
 
     async def _post(self, action: str, owner: str, epoch: int | None = None) -> dict[str, Any]:
         body = {"action": action, "owner": owner} | ({} if epoch is None else {"epoch": epoch})
-        return await asyncio.to_thread(self._request, json.dumps(body).encode())
+        return await asyncio.get_running_loop().run_in_executor(_THREADS, self._request, json.dumps(body).encode())
 
     def _request(self, body: bytes) -> dict[str, Any]:
         headers = {

@@ -30,6 +30,7 @@ from ponton_operator.plan.values import (
 from ponton_operator.resources.account import AccountStatus, BridgeAccount, Desired, RetryStatus
 from ponton_operator.resources.conditions import Own
 
+DECIDED: Final = ("epoch", "shard", "retry", "parking", "deletion")  # parts of the status
 RECONCILE: Final = "ponton.im/reconcile"  # annotation; "disabled" is the host's emergency brake
 
 
@@ -130,7 +131,9 @@ PLANS: Final[dict[str, Callable[[BridgeAccount, AccountStatus, Observed, float],
 
 
 def _urgent(before: AccountStatus, after: AccountStatus, actions: list[Action]) -> bool:
-    """Whether the write must not wait: what is decided changed, or something that follows rests on it."""
-    told = {"phase", "reason", "conditions", "observed_generation"}
-    decided = before.model_dump(exclude=told) != after.model_dump(exclude=told)
+    """Whether the write must not wait: what is decided changed, or something that follows rests on it.
+
+    What was only learnt (paired, the wake that was met …) is learnt again should the operator end before it is written.
+    """
+    decided = any(getattr(before, part) != getattr(after, part) for part in DECIDED)
     return decided or any(isinstance(action, (Start, Clean, Collect)) for action in actions)

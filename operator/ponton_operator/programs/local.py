@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import fcntl
 import os
+import resource
 import signal
 import sys
 from collections.abc import Sequence
@@ -91,6 +92,7 @@ async def _serve(told: argparse.Namespace, spawn: Spawn, log: Log) -> int:
     accounts, state = told.accounts or base / "accounts", told.state or base / "state"
     gateway = Gateway.open(told.file, told.secrets or base / "secrets")
     wanted = read_uids(told.uids)
+    _more_files()
     lock = _prepare(accounts, state, open_to_others=bool(wanted) and os.geteuid() == 0)
     try:
         uids, reduced = await _isolation(wanted, spawn, state, must=told.uids not in {"auto", "none"})
@@ -141,6 +143,12 @@ def _prepare(accounts: Path, state: Path, *, open_to_others: bool) -> int:
         os.close(lock)
         raise AlreadyRunning(f"Another ponton local runs with {state}.") from None
     return lock
+
+
+def _more_files() -> None:
+    """Take as many file descriptors as we may have: each child costs two."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _isolation(wanted: range, spawn: Spawn, state: Path, *, must: bool) -> tuple[range, str]:
