@@ -72,6 +72,7 @@ async def linked(client: Client, stage: Stage, phone: AccountHandle) -> None:
     """Register by chat and link by the picture."""
     assert words.REGISTERED == await asked(client, stage, "register")
     await phone.scan(await shown(client, stage))
+    await client.message(lambda m: m["body"] == TABLE[Reason.CONNECTED].sentence)
     await presence_is(client, stage, Reason.CONNECTED)
 
 
