@@ -112,6 +112,23 @@ async def test_takes_the_lease_and_beats(server: RedisServer, door: DoorClient, 
         assert "7" == await raw.get(KEYS.fence)
 
 
+async def test_knows_a_state_before_the_next_heartbeat(server: RedisServer, door: DoorClient, raw: Redis) -> None:
+    """What a shard has told since its heartbeat counts at once, unless another process told it."""
+    async with shard(server.url) as one:
+        await until(lambda: beats(door, 1))
+        one.client.publish_state(StateChange("acc-1", 1, "i", "LoggedOut", 5.0))
+
+        async def known() -> bool:
+            beat = await door.heartbeat("acc-1")
+            return beat is not None and (beat.reason, beat.since) == ("LoggedOut", 5.0)
+
+        await until(known)
+        await raw.hset(KEYS.state, "instance", "other")  # type: ignore[misc]
+        beat = await door.heartbeat("acc-1")
+        assert beat is not None
+        assert "Connected" == beat.reason
+
+
 async def test_gives_the_lease_back(server: RedisServer, door: DoorClient, raw: Redis) -> None:
     """A clean end leaves no lease, no heartbeat and no code, but keeps the fence."""
     async with shard(server.url) as one:

@@ -76,8 +76,15 @@ class DoorClient:
         return None
 
     async def heartbeat(self, account: str) -> Heartbeat | None:
-        """Give the last heartbeat; None when there is none, or Redis is away."""
-        return (await self.heartbeats([account])).get(account)
+        """Give the last heartbeat, with the state told since; None when there is none, or Redis is away."""
+        beat, states = (await self.heartbeats([account])).get(account), {}
+        if beat:
+            with suppress(RedisAway):
+                states = await self._newest([account])
+        state = states.get(account)
+        if beat is None or state is None or (state.epoch, state.instance) != (beat.epoch, beat.instance):
+            return beat
+        return replace(beat, reason=state.reason, since=state.since, xmpp=state.xmpp, paired=state.paired)
 
     async def heartbeats(self, accounts: Sequence[str]) -> dict[str, Heartbeat]:
         """Give the heartbeats that there are, read in pages; what Redis does not give is left out."""
