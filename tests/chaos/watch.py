@@ -1,0 +1,106 @@
+"""Looks on during a chaos run: what WhatsApp was acknowledged, whether the front desk answers, which epochs rule."""
+
+import asyncio
+import time
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from slixmpp.exceptions import IqError, IqTimeout
+
+from ponton_bridge.coordination.client.door import DoorClient
+from tests.chaos.history import Direction, Seen, Token
+from tests.chaos.recovery import Window
+from tests.chaos.town import WATCH, Town
+from tests.harness.local import GATEWAY
+from tests.sandbox.world import TRACE_LENGTH
+
+EVERY = 1.0  # seconds between two looks
+POLL = 10.0  # seconds of one long poll
+SLOW = 5.0  # seconds after which an answer of the front desk is none
+
+
+@dataclass
+class Watch:
+    """`acknowledged`: (owner, WhatsApp id) -> when, last. `pings`: (asked at, seconds or None for no answer)."""
+
+    town: Town
+    acknowledged: dict[tuple[str, str], float] = field(default_factory=dict)
+    blind: int = 0  # entries of the sandbox's trace that were gone before we read them
+    pings: list[Window | tuple[float, None]] = field(default_factory=list)
+    epochs: dict[str, int] = field(default_factory=dict)
+    backwards: int = 0  # heartbeats of an epoch below one seen before
+    looks: int = 0
+    received: dict[str, list[Seen]] = field(default_factory=lambda: defaultdict(list))  # by contact, in order
+    other: dict[str, int] = field(default_factory=lambda: defaultdict(int))  # kinds of records that are no message
+
+    async def run(self) -> None:
+        """Look on until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._acknowledgements())
+            tasks.create_task(self._desk())
+            tasks.create_task(self._heartbeats())
+            for contact in self.town.contacts:
+                tasks.create_task(self._phone(contact))
+
+    async def _acknowledgements(self) -> None:
+        owners = {phone.lid.partition("@")[0]: owner for owner, phone in self.town.phones.items()}
+        since = (await self.town.sandbox.call("GET", "/trace", {"events": "none"}))["last"]
+        while True:
+            fields = {"since": since, "events": "acknowledged", "limit": TRACE_LENGTH}
+            answer = await self.town.sandbox.call("GET", "/trace", fields)
+            self.blind += max(0, answer["last"] - since - TRACE_LENGTH)
+            since = answer["last"]
+            for entry in answer["entries"]:
+                owner = owners.get(str(entry["who"]).partition("@")[0].partition(":")[0])
+                if owner and entry["stanza"]["tag"] == "message":
+                    self.acknowledged[owner, entry["stanza"]["attrs"]["id"]] = entry["at"]
+            await asyncio.sleep(EVERY)
+
+    async def _desk(self) -> None:
+        """Ping the front desk again and again, whenever there is a server to ask."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                if self.town.people[WATCH].client is not None:
+                    tasks.create_task(self._ping())
+                await asyncio.sleep(EVERY)
+
+    async def _ping(self) -> None:
+        client, now = self.town.people[WATCH].client, time.time()
+        assert client is not None
+        answered = None
+        with suppress(IqError, IqTimeout):
+            await client.ask("<ping xmlns='urn:xmpp:ping'/>", to=self.town.stage.prosody.component)
+            answered = time.time() - now
+        self.pings.append((now, answered) if answered is not None and answered <= SLOW else (now, None))
+
+    def unanswered(self, away: list[Window]) -> int:
+        """Count the questions without an answer while the servers were there all the time."""
+        silent = [at for at, answer in self.pings if answer is None]
+        return sum(not any(at <= end and begin <= at + SLOW for begin, end in away) for at in silent)
+
+    async def _heartbeats(self) -> None:
+        door = DoorClient(self.town.stage.redis.url, GATEWAY)
+        try:
+            while True:
+                beats = await door.heartbeats(list(self.town.names.values()))
+                self.looks += bool(beats)
+                for name, beat in beats.items():
+                    self.backwards += beat.epoch < self.epochs.get(name, 0)
+                    self.epochs[name] = max(self.epochs.get(name, 0), beat.epoch)
+                await asyncio.sleep(EVERY)
+        finally:
+            await door.close()
+
+    async def _phone(self, contact: str) -> None:
+        """Read what a contact's phone shows."""
+        owners = {phone.number: owner for owner, phone in self.town.phones.items()}
+        since = 0
+        while True:
+            for record in await self.town.contacts[contact].inbox(since, POLL):
+                since = record["n"]
+                if record["kind"] != "message":
+                    self.other[record["kind"]] += 1
+                elif token := Token.read(record["text"]):
+                    sender = owners.get(record["from"], "nobody")
+                    self.received[contact].append(Seen(sender, contact, Direction.OUT, token, str(since)))
