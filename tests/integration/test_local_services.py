@@ -12,6 +12,7 @@ import pytest
 from ponton_bridge.coordination.client.door import DoorClient
 from ponton_bridge.coordination.client.shard import ShardClient
 from ponton_bridge.coordination.contract import Command, Heartbeat, Keys, Result, StateChange, Verb
+from ponton_bridge.shard import commands
 from ponton_operator.cluster import coordination
 from ponton_operator.plan import deletion
 from ponton_operator.plan.values import Step
@@ -175,7 +176,7 @@ async def test_deleting_leaves_nothing(world: World, prosody: Prosody, redis: Re
             await until(lambda: condition(world, name, "Paired") is Truth.TRUE)
             await store.delete(name)
             await until(lambda: world.status(name) is None)
-            assert [Verb.UNLINK] == [command.verb for command in shard.commands]
+            assert [(Verb.UNLINK, commands.FORGET)] == [(command.verb, command.argument) for command in shard.commands]
         _, held = await prosody.control("status", OWNER)
         assert held.get("error") == "item-not-found" or held.get("released")
         door = DoorClient(redis.url, "wa")

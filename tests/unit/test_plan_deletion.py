@@ -103,6 +103,15 @@ def test_nothing_to_unlink() -> None:
     assert [Step.RELEASE] == [a.step for a in actions if isinstance(a, Clean)]
 
 
+def test_a_roster_is_tidied_without_a_link() -> None:
+    """An account whose link has ended had contacts: a shard is started to take them out of the owner's roster."""
+    ended = linked(paired=False).model_copy(
+        update={"store_epoch": EPOCH, "parking": ParkingStatus(reason="LoggedOut", since=moment(NOW))}
+    )
+    _, actions = plan(ended, SEEN, NOW + 1)
+    assert [Start(int((NOW + 1) * 1000))] == actions
+
+
 def test_a_link_that_ended_meanwhile_needs_no_unlinking() -> None:
     """When the shard tells that the device is gone, the unlinking is done."""
     status, _ = plan(linked(), ALIVE, NOW + 1)

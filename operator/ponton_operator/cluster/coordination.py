@@ -21,6 +21,7 @@ from ponton_operator.plan.secrets import redis_password
 START_SECONDS: Final = 2.0  # a start waits no longer for Redis: the shard can do without for a while
 _READ: Final = 20.0  # seconds that one read of the states stream waits
 _RETRY: Final = 1.0  # seconds between tries while Redis is away
+FORGET: Final = "forget"  # argument of Verb.UNLINK, as ponton_bridge.shard.commands has it (which is costly to import)
 SWEEP: Final = 10.0  # seconds between looks at the heartbeats, which tell what a lost stream did not
 
 
@@ -64,9 +65,9 @@ class Coordination:
         self._users.pop(account, None)
 
     async def unlink(self, account: str, seconds: float) -> str:
-        """Ask the shard to unlink its device; gives '' when it did, else what was wrong."""
+        """Ask the shard to unlink its device and tidy the owner's roster; gives '' when it did, else what was wrong."""
         try:
-            result = await self._door.command(account, Verb.UNLINK, "", seconds, seconds)
+            result = await self._door.command(account, Verb.UNLINK, FORGET, seconds, seconds)
         except HostError as error:
             return error.sentence
         if result is None:

@@ -22,7 +22,8 @@ DEADLINE: Final = {Step.UNLINK: 90.0, Step.STOP: 60.0} | dict.fromkeys(
 # With these a shard would not get as far as unlinking, or would fight another one.
 HOPELESS: Final = frozenset({Reason.BANNED, Reason.OUTDATED, Reason.REPLACED, Reason.FENCED, Reason.STALE_STORE})
 PROBLEM: Final = {
-    Step.UNLINK: "The device could not be unlinked at WhatsApp: remove it on the phone, under Linked devices.",
+    Step.UNLINK: "The device could not be unlinked, or the roster not be tidied: remove the device on the phone, "
+    "under Linked devices, if it is still there.",
     Step.STOP: "The shard was not seen to end.",
     Step.RELEASE: "Prosody could not be told to forget the owner's queue.",
     Step.REDIS: "The account's keys and user could not be removed from Redis.",
@@ -78,8 +79,8 @@ def _serving(status: AccountStatus, observed: Observed) -> bool:
 
 
 def _nothing_to_do(step: Step, status: AccountStatus, observed: Observed) -> bool:
-    if step is Step.UNLINK:
-        return not status.paired
+    if step is Step.UNLINK:  # a shard that never had a stream linked nothing and put nobody into a roster
+        return not status.paired and not status.store_epoch
     if step is Step.STOP:
         return observed.settled and not observed.alive
     return step is Step.RELEASE and bool(observed.twin)  # the owner's record belongs to the older account
