@@ -13,6 +13,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
@@ -120,7 +121,7 @@ class Thrower:
             self.number += 1
             name = f"fence-{self.number}"
             self.client.send_raw(f"<iq type='get' id='{name}' to='{to}'><ping xmlns='urn:xmpp:ping'/></iq>")
-            await self.client.until(lambda name=name: name in self.answers, timeout=PATIENCE, what=name)
+            await self.client.until(partial(self.answers.__contains__, name), timeout=PATIENCE, what=name)
 
 
 @dataclass
