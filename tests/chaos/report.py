@@ -78,7 +78,7 @@ def _out(books: Books, outcome: Outcome) -> list[Row]:
 
 def _in(run: Run, outcome: Outcome) -> list[Row]:
     books, share = run.books, len(outcome.lost) / max(1, outcome.sent)
-    bad = unexcused(outcome.lost, books.ids, run.watch.acknowledged, run.nemesis.kills, books.journaled)
+    bad = unexcused(outcome.lost, books.ids, run.watch.acknowledged.at, run.nemesis.kills, books.journaled)
     return [
         Row("WhatsApp -> XMPP: sent", outcome.sent),
         Row("WhatsApp -> XMPP: delivered", outcome.delivered),
@@ -99,7 +99,7 @@ def _around(run: Run) -> list[Row]:
         zero("stanzas accepted from a replaced WhatsApp session", run.books.accepted_late),
         zero("heartbeats of an old epoch", watch.backwards),
         Row("looks at the heartbeats", watch.looks, "> 0", watch.looks > 0),
-        zero("entries of the sandbox's trace not read in time", watch.blind),
+        zero("entries of the sandbox's trace not read in time", watch.acknowledged.blind),
         Row("shards killed one by one, and measured", len(single)),
         Row("crashed shard bridged again, p50, s", round(half, 2), f"<= {HALF_BACK:g}", half <= HALF_BACK),
         Row("crashed shard bridged again, p99, s", round(all_, 2), f"<= {ALL_BACK:g}", all_ <= ALL_BACK),

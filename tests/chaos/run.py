@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -189,11 +189,18 @@ def journaled(file: Path) -> set[str]:
         db.close()
 
 
-async def played(folder: Path, profile: Profile, seed: int, say: Say) -> Run:
-    """Build a town of this profile and play it; gives the run, whose town is gone by then."""
+async def played(
+    folder: Path, profile: Profile, seed: int, say: Say, *more: Callable[[Town, str, Path], Awaitable[None]]
+) -> Run:
+    """Build a town of this profile and play it, and then what is to be played `more` there, with one of its owners.
+
+    Gives the run; its town is gone by then.
+    """
     chats = neighbours(profile.owners, profile.contacts, profile.chats_each)
     async with inhabited(folder, chats, say) as town:
         run = Run(town, profile, seed, say)
         await run.play()
         run.connections = {owner: town.connections(owner) for owner in town.owners}
+        for number, play in enumerate(more):
+            await play(town, town.owners[0], folder / f"more-{number}")
         return run

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from tests.chaos.history import Direction, Seen, Token
 from tests.chaos.recovery import Window
 from tests.chaos.town import WATCH, Town
 from tests.harness.local import GATEWAY
+from tests.sandbox.client import AccountHandle, SandboxClient
 from tests.sandbox.world import TRACE_LENGTH
 
 EVERY = 1.0  # seconds between two looks
@@ -20,13 +22,35 @@ POLL = 10.0  # seconds of one long poll
 SLOW = 5.0  # seconds after which an answer of the front desk is none
 
 
+class Acknowledgements:
+    """`at`: (owner, WhatsApp id) -> when a message was acknowledged to the sandbox, the last time."""
+
+    def __init__(self, sandbox: SandboxClient, phones: Mapping[str, AccountHandle]) -> None:
+        self.at: dict[tuple[str, str], float] = {}
+        self.blind = 0  # entries of the sandbox's trace that were gone before we read them
+        self._sandbox = sandbox
+        self._owners = {phone.lid.partition("@")[0]: owner for owner, phone in phones.items()}
+        self._since: int | None = None
+
+    async def look(self) -> None:
+        """Take what has come since the last look; the first one only finds where the trace is."""
+        fields = {"since": self._since or 0, "events": "acknowledged", "limit": TRACE_LENGTH}
+        answer = await self._sandbox.call("GET", "/trace", fields)
+        if self._since is not None:
+            self.blind += max(0, answer["last"] - self._since - TRACE_LENGTH)
+        self._since = answer["last"]
+        for entry in answer["entries"]:
+            owner = self._owners.get(str(entry["who"]).partition("@")[0].partition(":")[0])
+            if owner and entry["stanza"]["tag"] == "message":
+                self.at[owner, entry["stanza"]["attrs"]["id"]] = entry["at"]
+
+
 @dataclass
 class Watch:
-    """`acknowledged`: (owner, WhatsApp id) -> when, last. `pings`: (asked at, seconds or None for no answer)."""
+    """`pings`: (asked at, seconds or None for no answer). `received`: what contacts' phones show, in order."""
 
     town: Town
-    acknowledged: dict[tuple[str, str], float] = field(default_factory=dict)
-    blind: int = 0  # entries of the sandbox's trace that were gone before we read them
+    acknowledged: Acknowledgements = field(init=False)
     pings: list[Window | tuple[float, None]] = field(default_factory=list)
     epochs: dict[str, int] = field(default_factory=dict)
     backwards: int = 0  # heartbeats of an epoch below one seen before
@@ -43,18 +67,13 @@ class Watch:
             for contact in self.town.contacts:
                 tasks.create_task(self._phone(contact))
 
+    def __post_init__(self) -> None:
+        """Watch all phones."""
+        self.acknowledged = Acknowledgements(self.town.sandbox, self.town.phones)
+
     async def _acknowledgements(self) -> None:
-        owners = {phone.lid.partition("@")[0]: owner for owner, phone in self.town.phones.items()}
-        since = (await self.town.sandbox.call("GET", "/trace", {"events": "none"}))["last"]
         while True:
-            fields = {"since": since, "events": "acknowledged", "limit": TRACE_LENGTH}
-            answer = await self.town.sandbox.call("GET", "/trace", fields)
-            self.blind += max(0, answer["last"] - since - TRACE_LENGTH)
-            since = answer["last"]
-            for entry in answer["entries"]:
-                owner = owners.get(str(entry["who"]).partition("@")[0].partition(":")[0])
-                if owner and entry["stanza"]["tag"] == "message":
-                    self.acknowledged[owner, entry["stanza"]["attrs"]["id"]] = entry["at"]
+            await self.acknowledged.look()
             await asyncio.sleep(EVERY)
 
     async def _desk(self) -> None:
