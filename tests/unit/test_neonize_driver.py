@@ -51,6 +51,8 @@ class Go:
         self.clients: queue.Queue[Client] = queue.Queue()
         self.opened: dict[bytes, Client] = {}
         self.stopped: list[bytes] = []
+        self.hung_up: list[bytes] = []
+        self.held: list[tuple[int, dict[str, Any]]] = []
         self.asked: list[tuple[str, tuple[Any, ...]]] = []
         self.answers: dict[str, Callable[[], bytes | str]] = {}
 
@@ -59,6 +61,12 @@ class Go:
         made = self.opened[client] = Client(client, database, subscribed, callbacks)
         self.clients.put(made)
         return made.end.get()
+
+    def disconnect(self, client: bytes) -> None:
+        """Hang up; what the library holds is told after that."""
+        self.hung_up.append(client)
+        for number, data in self.held:
+            self.opened[client].event(number, data)
 
     def stop(self, client: bytes) -> None:
         """End a client."""
@@ -259,6 +267,22 @@ async def test_stopped_driver_ends_its_stream(stage: Stage) -> None:
     await stage.driver.stop()
     with pytest.raises(port.NotConnected):
         await stage.driver.mark_read(ANA, ANA, ["3EB001"])
+
+
+async def test_stopping_brings_what_the_library_had_taken_in(stage: Stage) -> None:
+    """What WhatsApp believes to be delivered comes out of the library before it is stopped; hanging up is no news."""
+    client = await stage.linked()
+    nobody = {"User": "", "RawAgent": 0, "Device": 0, "Integrator": 0, "Server": "", "IsEmpty": True}
+    ana = nobody | {"User": "1001", "Server": "lid", "IsEmpty": False}
+    source = {"Chat": ana, "Sender": ana, "IsFromMe": False, "IsGroup": False}
+    source |= dict.fromkeys(("SenderAlt", "RecipientAlt", "BroadcastListOwner"), nobody)
+    receipt = {"MessageSource": source, "MessageIDs": ["3EB0AA"], "Timestamp": str(NOW), "Type": "DELIVERED"}
+    stage.go.held = [(12, {"status": True}), (18, receipt)]
+    await stage.driver.stop()
+    assert ([client.name], [client.name]) == (stage.go.hung_up, stage.go.stopped)
+    assert isinstance(await stage.hear(), port.Receipt)
+    with pytest.raises(StopAsyncIteration):
+        await stage.hear()
 
 
 async def test_too_many_sessions_ask_for_a_fresh_process(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,6 +89,7 @@ class NeonizeDriver:
         self._session: Session | None = None
         self._codes = 0
         self._linked = False
+        self._draining = False
         self._available: bool | None = None
         self._sending = Crew("whatsapp-send", 1)
         self._calling = Crew("whatsapp-call", 3)
@@ -110,7 +111,10 @@ class NeonizeDriver:
         self._session.start()
 
     async def stop(self) -> None:
-        """Disconnect, keep the link; the event stream ends."""
+        """Disconnect, keep the link; the event stream ends behind what the library had taken in."""
+        if (session := self._session) is not None:
+            self._draining = True
+            await self._loop.run_in_executor(None, session.drain)
         await self._close()
         self._followup.stop()
         self._feed.end()
@@ -162,6 +166,8 @@ class NeonizeDriver:
             log.warning("whatsapp_event_unreadable", extra={"number": number})
             heard = [port.Lost("event_unreadable")]
         for one in heard:
+            if self._draining and isinstance(one, port.Link):
+                continue  # we hung up ourselves
             self._feed.bring(one)
             self._on_loop(self._follow, session, one)
 

@@ -60,6 +60,7 @@ _FUNCTIONS: Final[dict[str, tuple[str, tuple[Any, ...]]]] = {
     "SubscribePresence": ("text", _BUFFER),
     "MarkRead": ("text", (c_char_p, c_int, *_BUFFER, *_BUFFER, c_char_p)),
     "Logout": ("text", ()),
+    "Disconnect": ("", ()),
     "Stop": ("", ()),
 }
 _RUN: Final = (
@@ -84,6 +85,9 @@ class Library:
             function.argtypes = [c_char_p, *arguments]
             function.restype = {"bytes": POINTER(_Bytes), "text": c_void_p, "": None}[result]
         self._go.Neonize.argtypes, self._go.Neonize.restype = list(_RUN), c_void_p
+        # COMPAT: Go calls back after `run` has returned (a stopped client still logs its errors), and a collected
+        # callback is a segmentation fault; so they are kept for good, some 400 bytes a session. May go with neonize.
+        self._kept: list[object] = []
 
     def _text(self, pointer: int | None) -> str:
         if not pointer:
@@ -104,17 +108,21 @@ class Library:
 
     def run(self, database: str, client: bytes, subscribed: bytes, props: bytes, callbacks: Callbacks) -> str:
         """Connect and stay until `stop`; gives why it ended, '' when it was stopped."""
-        # Kept in names until Go is done with them: a collected callback would be called all the same.
         code = _Text(lambda _id, text: callbacks.code(string_at(text).decode("utf-8", "replace")))
         status = _Text(lambda _id, text: callbacks.status(string_at(text).decode("utf-8", "replace")))
         event = _Event(lambda _id, data, size, number: callbacks.event(number, string_at(data, size) if data else b""))
         log = _Log(lambda _data, _size: None)
+        self._kept.append((code, status, event, log))
         ended = self._go.Neonize(
             *(database.encode(), client, b"", 0, 0, LOG_LEVEL),
             *(code, status, event, log),
             *(subscribed, len(subscribed), props, len(props), b"", 0, None),
         )
         return self._text(ended)
+
+    def disconnect(self, client: bytes) -> None:
+        """Close the connection of a known client; what it has taken in before is still told."""
+        self._go.Disconnect(client)
 
     def stop(self, client: bytes) -> None:
         """Disconnect a client and forget it; harmless for an unknown one."""

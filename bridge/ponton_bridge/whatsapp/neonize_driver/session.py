@@ -17,6 +17,8 @@ from .native import Callbacks, Library
 
 T = TypeVar("T")
 
+DRAINED: Final = 0.2  # seconds without an event after which a disconnected client has told all that it held
+DRAIN: Final = 3.0  # seconds at most for that
 ENTERING: Final = 0.05  # seconds; a call has long found its client in Go's map by then (a map look-up)
 
 
@@ -49,6 +51,7 @@ class Session:
         self._known = False  # Go has the client in its map
         self._stopped = False
         self._entered = 0.0
+        self._heard = 0.0  # when the last event came
         self._gate = threading.Lock()
 
     def start(self) -> None:
@@ -77,6 +80,7 @@ class Session:
         self._known = True
         if not self._stopped:
             self._listener.event(self, number, data)
+        self._heard = time.monotonic()
 
     def call(self, work: Callable[[Library, bytes], T]) -> T:
         """Do something with the client, for as long as it takes; NotConnected when Go does not know it."""
@@ -94,6 +98,16 @@ class Session:
     def _check(self) -> None:
         if self._stopped or not self._known:
             raise NotConnected("There is no connection to WhatsApp at the moment.")
+
+    def drain(self) -> None:
+        """Disconnect, and wait until all is told that was acknowledged to WhatsApp; blocks, DRAIN seconds at most."""
+        with self._gate:
+            if self._stopped or not self._known:
+                return
+            self._library.disconnect(self.client)
+        begun = self._heard = time.monotonic()
+        while (now := time.monotonic()) - self._heard < DRAINED and now - begun < DRAIN:
+            time.sleep(DRAINED / 4)
 
     def stop(self) -> None:
         """Disconnect; blocks for a moment. May be called more than once, from any thread."""
