@@ -74,10 +74,10 @@ class MemoryAccounts:
         while True:
             yield await self._gone.get()
 
-    def park(self, owner: str, reason: Reason) -> None:
+    def park(self, owner: str, reason: Reason, *, paired: bool = False) -> None:
         """Park the account of `owner`, as the operator would."""
         name = account_name(DOMAIN, owner)
-        status = AccountStatus(parking=ParkingStatus(reason=reason.value, since=NOW))
+        status = AccountStatus(paired=paired, parking=ParkingStatus(reason=reason.value, since=NOW))
         self.accounts[name] = self.accounts[name].model_copy(update={"status": status})
 
     def finish_deletion(self, owner: str) -> None:

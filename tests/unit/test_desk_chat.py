@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ponton_bridge.coordination.contract import Result, Verb
 from ponton_bridge.features import encrypted
 from ponton_bridge.model.states import TABLE, Reason
-from ponton_operator.resources.account import account_name
+from ponton_operator.resources.account import Desired, account_name
 from ponton_operator.selfservice import words
 from ponton_operator.selfservice.service import Ask, Request
 from ponton_operator.selfservice.xmpp import chat
@@ -98,6 +98,28 @@ async def test_tells_the_kept_state_when_no_shard_speaks() -> None:
     await world.registered()
     world.accounts.park(ALICE, Reason.BANNED)
     assert [TABLE[Reason.BANNED].sentence] == await world.say("status")
+
+
+@pytest.mark.parametrize("text", ["code", "pair +447700900123"])
+async def test_explains_why_a_code_would_not_help(text: str) -> None:
+    """While it is the host's turn the owner is told so; nothing is woken and no shard is asked."""
+    world = World()
+    await world.registered(reason=Reason.OUTDATED)
+    assert [TABLE[Reason.OUTDATED].sentence] == await world.say(text)
+    await world.accounts.patch(NAME, desired=Desired.STOPPED)
+    assert [TABLE[Reason.STOPPED].sentence] == await world.say(text)
+    assert ([], []) == (world.accounts.woken, world.shards.asked)
+
+
+async def test_promises_no_code_where_the_link_is_kept() -> None:
+    """A banned number goes on with its link when it is woken."""
+    world = World()
+    await world.registered()
+    world.accounts.park(ALICE, Reason.BANNED, paired=True)
+    assert [words.GOES_ON] == await world.say("code")
+    world.accounts.park(ALICE, Reason.STALE_STORE, paired=True)
+    assert [words.NEW_CODE] == await world.say("code")
+    assert [NAME, NAME] == world.accounts.woken
 
 
 async def test_asks_the_shard_for_a_new_code() -> None:

@@ -23,6 +23,7 @@ from ponton_operator.cluster.local_accounts import LocalAccounts
 from ponton_operator.resources import yamlfile
 from ponton_operator.resources.gateway import BridgeGateway, allowed_hosts
 from ponton_operator.selfservice.service import AccountService, Limits
+from ponton_operator.selfservice.xmpp.announce import Announcer, announce
 from ponton_operator.selfservice.xmpp.desk import Desk
 from ponton_operator.selfservice.xmpp.events import DeskEvent
 from ponton_operator.selfservice.xmpp.stream import DeskSettings, serve
@@ -94,7 +95,8 @@ async def run(config: Config, log: Log) -> int:
         accounts=gateway.spec.accounts.max,
         open=gateway.spec.selfservice.registration == "Open",
     )
-    service = AccountService(limits, LocalAccounts(config.accounts, gateway), doors)
+    accounts = LocalAccounts(config.accounts, gateway)
+    service = AccountService(limits, accounts, doors)
     stream = ShardStream(config.stream, ("", 0), covered=lambda _seq: None, random=random.random)
 
     def report(event: DeskEvent, error: BaseException | None) -> None:
@@ -103,10 +105,15 @@ async def run(config: Config, log: Log) -> int:
         else:
             log.failure(event, error)
 
-    def send(stanza: Element) -> None:
+    def announced(stanza: Element) -> bool:
         try:
             stream.write(stanza)
-        except NotOpen:  # the server keeps what was not answered for the next stream, so it comes again
+        except NotOpen:
+            return False
+        return True
+
+    def send(stanza: Element) -> None:
+        if not announced(stanza):  # the server keeps what was not answered for the next stream, so it comes again
             log(DeskEvent.ANSWER_DROPPED, "warning")
 
     loop = asyncio.get_running_loop()
@@ -114,9 +121,11 @@ async def run(config: Config, log: Log) -> int:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, lambda: ending.add(loop.create_task(stream.close())))
     log(DeskEvent.STARTED)
+    telling = loop.create_task(announce(accounts, Announcer(gateway.spec.domain), announced, report))
     try:
         served = await serve(stream, Desk(gateway.spec.domain, service, send, report=report), report)
     finally:
+        telling.cancel()
         with contextlib.suppress(OSError):
             await doors.close()
     log(DeskEvent.ENDED if served else DeskEvent.REPLACED)

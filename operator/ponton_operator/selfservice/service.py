@@ -18,6 +18,7 @@ from ponton_bridge.model.address import parse_number
 from ponton_bridge.model.errors import HostError, OwnerError
 from ponton_bridge.model.jid import host_of
 from ponton_bridge.model.states import TABLE, Next, Phase, Reason
+from ponton_operator.plan.ends import UNPAIRED
 from ponton_operator.resources.account import BridgeAccount, Desired, account_name
 from ponton_operator.selfservice import words
 from ponton_operator.selfservice.accounts import AccountStore
@@ -27,6 +28,7 @@ START_SECONDS: Final = 120.0  # how long a request outlives a shard that is only
 ASKS_PER_MINUTE: Final = 30.0  # per owner; a human clicking, not a script
 ASKS_BURST: Final = 20.0
 OWNERS_REMEMBERED: Final = 10_000  # rate buckets in memory; the oldest go first
+_NOT_BY_CODE: Final = frozenset({Reason.OUTDATED, Reason.CRASHING, Reason.UNREACHABLE})  # while a shard is kept up
 _REASONS: Final = {reason.value: reason for reason in Reason}  # other words are the control plane's own
 
 
@@ -133,7 +135,7 @@ class AccountService:
         return await self.find(owner)
 
     def check_owner(self, owner: str) -> None:
-        """Refuse owners of other servers (DESIGN 4.1)."""
+        """Refuse owners of other servers."""
         if host_of(owner) not in self._limits.hosts:
             raise OwnerError(words.NOT_ALLOWED.format(hosts=", ".join(self._limits.hosts)))
 
@@ -197,21 +199,24 @@ class AccountService:
 
     async def _code(self, request: Request) -> Answer:
         account = await self._existing(request.owner)
-        if TABLE[await self._reason(account)].phase in {Phase.RUNNING, Phase.DEGRADED, Phase.CONNECTING}:
-            return Answer(words.LINKED_ALREADY)
+        reason = await self._reason(account)
+        if no_use := _no_use(account, reason):
+            return Answer(no_use)
+        keeps_link = account.status.paired and reason not in UNPAIRED | {Reason.STALE_STORE}
+        done = words.GOES_ON if keeps_link else words.NEW_CODE
         if not is_running(account):
             await self._accounts.wake(account.metadata.name)
-            return Answer(words.NEW_CODE)
+            return Answer(done)
         result = await self._shards.command(account.metadata.name, Verb.NEW_CODE, "", ANSWER_SECONDS, START_SECONDS)
-        return _told(result, words.NEW_CODE)
+        return _told(result, done)
 
     async def _pair(self, request: Request) -> Answer:
         account = await self._existing(request.owner)
         if not request.argument.strip():
             raise OwnerError(words.ASK_NUMBER)
         number = parse_number(request.argument)
-        if TABLE[await self._reason(account)].phase in {Phase.RUNNING, Phase.DEGRADED, Phase.CONNECTING}:
-            return Answer(words.LINKED_ALREADY)
+        if no_use := _no_use(account, await self._reason(account)):
+            return Answer(no_use)
         if not is_running(account):
             await self._accounts.wake(account.metadata.name)
         result = await self._shards.command(
@@ -251,6 +256,15 @@ def is_deleting(account: BridgeAccount) -> bool:
 def is_running(account: BridgeAccount) -> bool:
     """Tell whether there is, or will soon be, a shard that listens to commands."""
     return account.status.parking is None and account.spec.desired is Desired.RUNNING
+
+
+def _no_use(account: BridgeAccount, reason: Reason) -> str:
+    """Say why a code would not help: there is a link already, or it is the host's turn. '' when it would."""
+    if account.spec.desired is Desired.STOPPED:
+        return TABLE[Reason.STOPPED].sentence
+    if TABLE[reason].phase in {Phase.RUNNING, Phase.DEGRADED, Phase.CONNECTING}:
+        return words.LINKED_ALREADY
+    return TABLE[reason].sentence if is_running(account) and reason in _NOT_BY_CODE else ""
 
 
 def _told(result: Result | None, done: str) -> Answer:

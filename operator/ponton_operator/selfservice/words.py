@@ -45,6 +45,7 @@ BUSY: Final = "That was a lot of requests in a short time. Please wait a minute,
 BEING_DELETED: Final = "Your account is being deleted. You can register again when that is done."
 
 NEW_CODE: Final = "A new code comes in a moment."
+GOES_ON: Final = "The bridge starts again with the link that it has; no code is needed."
 LINKED_ALREADY: Final = "You are linked already. To link another phone write 'unlink' first."
 NO_ANSWER: Final = "Your bridge did not answer in time. It may be starting; the request is done as soon as it can be."
 PHONE_CODE: Final = (
