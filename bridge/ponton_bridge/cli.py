@@ -1,7 +1,7 @@
 """The one command line, `ponton`: a table of programs, each imported only when it is asked for.
 
 A shard must not pay for what it does not use (10,000 of them run on one host), so nothing but this table is loaded
-here. The control plane's programs are named as text because the data plane never imports it (DESIGN, section 3).
+here. The control plane's programs are named as text because the data plane never imports it (docs/architecture.md).
 """
 
 import sys

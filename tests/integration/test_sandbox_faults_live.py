@@ -1,4 +1,4 @@
-"""Every fault knob turned against the real client: what the fact sheet says it sees, it sees."""
+"""Every fault knob turned against the real client: what was measured once is seen again."""
 
 import asyncio
 from collections.abc import AsyncIterator

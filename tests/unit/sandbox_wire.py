@@ -1,6 +1,6 @@
 """The client's side of the wire, written out once more so that the server's side is tested against another hand.
 
-`Initiator` is the Noise initiator of the fact sheet with the cryptography package's own HKDF; `mask` makes the
+`Initiator` is the Noise initiator, with the cryptography package's own HKDF; `mask` makes the
 frames of a web socket client; `WireClient` is both on a real socket, through the proxy and TLS.
 """
 

@@ -126,7 +126,7 @@ def test_parts_of_a_jid(jid: str, local: str, without: str) -> None:
     assert (local, without) == (localpart(jid), bare(jid))
 
 
-# ---- what the bridges before us got wrong, on the way from the owner (peer-slidge, section 4) -------------------
+# ---- what the bridges before us got wrong, on the way from the owner -------------------
 
 
 @pytest.mark.parametrize(

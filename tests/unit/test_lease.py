@@ -1,4 +1,4 @@
-"""The rule of fence and lease: a table of every case that DESIGN 4.3 names."""
+"""The rule of fence and lease: a table of every case."""
 
 import pytest
 

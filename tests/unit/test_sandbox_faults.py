@@ -182,7 +182,7 @@ def test_queries(faults: Faults) -> None:
     ],
 )
 def test_last_words(kind: str, words: str) -> None:
-    """What a struck session is told is what the fact sheet has on the wire."""
+    """What a struck session is told is what WhatsApp has on the wire."""
     assert words == str(last_words(kind))
 
 

@@ -2,7 +2,7 @@
 
 Every name starts with `ponton:<gateway>:`; what belongs to one account with `ponton:<gateway>:a:<account>:`, where
 gateway and account are resource names (opaque: no JID, no number), so that one ACL pattern confines a shard to its
-own keys. A shard writes through one script that refuses a smaller epoch than the highest seen (DESIGN 4.3, 5).
+own keys. A shard writes through one script that refuses a smaller epoch than the highest seen.
 Redis is never the only copy of anything that must not be lost.
 """
 

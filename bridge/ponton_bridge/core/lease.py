@@ -1,4 +1,4 @@
-"""Who may write for an account: the rule of the fence and the lease in Redis (DESIGN 4.3), in words and as a function.
+"""Who may write for an account: the rule of the fence and the lease in Redis, in words and as a function.
 
 The epoch is the fence, the lease is evidence. The script in `coordination.client.scripts` is this rule in Lua, and a
 property test holds the two together on a real Redis. A shard that is refused stops for good; one that cannot ask

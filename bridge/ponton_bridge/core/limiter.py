@@ -12,7 +12,7 @@ from ponton_bridge.model.errors import OwnerError
 MINUTE: Final = 60.0  # seconds
 HOUR: Final = 3600.0
 DAY: Final = 86400.0
-# Gateways that send for shops advise 20 messages a minute in bursts of 10 (hosting-anchors, section 4); people who
+# Gateways that send for shops advise 20 messages a minute in bursts of 10 (published guides); people who
 # chat write short lines faster than that, so ours starts where a person's typing ends.
 PER_MINUTE: Final = 60.0
 BURST: Final = 30.0
@@ -109,7 +109,7 @@ class Limiter:
 
     def save(self) -> str:
         """Give what was used as text, for the journal's settings: restarts must not refill."""
-        return " ".join(f"{b.level:.3f} {b.at:.0f}" for b in (self._all, self._hour, self._day))
+        return " ".join(f"{b.level:.3f} {b.at!r}" for b in (self._all, self._hour, self._day))
 
     def load(self, text: str, now: float) -> None:
         """Take up what `save` gave; anything unreadable, or from the future, counts as nothing used."""

@@ -4,7 +4,7 @@ The one machine that the shard feeds: port events of the driver, the XMPP stream
 wishes, time. Effects come back in order. While there is no link the pairing machine inside it has the word. Rules:
 
 * All that changes the state stands in `link_table.TABLE`; the reason that is published and told follows from it.
-* WhatsApp is not touched before the XMPP server has accepted our epoch (DESIGN 4.3).
+* WhatsApp is not touched before the XMPP server has accepted our epoch.
 * Keys are forgotten only when WhatsApp or the owner has ended the link; a ban, an outdated client or a lost network
   keeps them. A replaced or fenced shard stops for good and never fights.
 * A driver is started again with growing pauses; an event stream that died, at once.

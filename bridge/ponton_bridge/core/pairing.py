@@ -4,7 +4,7 @@ Fed by the link machine while the account has no link (`core.link`), which hands
 Codes are only asked of WhatsApp while somebody can see them: a resource of the owner is available, or a page is being
 watched. An attempt shows at most `total` QR codes, counted over all absences, and then ends in one clear state;
 only the owner's 'new code' begins the next. WhatsApp's own times: the first code lives 60 s, the others 20 s, six in
-all (facts: neonize, trap 10; hosting-anchors, section 3).
+all.
 """
 
 from collections.abc import Callable

@@ -2,7 +2,7 @@
 
 A person has up to two addresses at WhatsApp: a phone number (PN) and a hidden id (LID). A contact with a
 known number is `+<E.164>@<gateway>`; one known only by its LID is `lid-<digits>@<gateway>` until the number
-is known (DESIGN section 8). Groups are `<group id>@<gateway>`. Used by features, the journal and the drivers.
+is known. Groups are `<group id>@<gateway>`. Used by features, the journal and the drivers.
 """
 
 import re

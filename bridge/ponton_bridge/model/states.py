@@ -1,7 +1,7 @@
 """The one table of how a link can be: state, reason, condition, the owner's sentence, and who acts next.
 
 The link machine names a reason; the shard tells the owner its sentence; doors, conditions and docs read the same
-rows (DESIGN 4.8). Vocabulary after the bridges that do this best, timings from the same fact sheet.
+rows. The vocabulary is what bridges in production settled on.
 """
 
 from dataclasses import dataclass

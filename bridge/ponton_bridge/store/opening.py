@@ -1,7 +1,7 @@
 """Open an account's store, for one process at a time and never with old keys. Called by the shard's start.
 
 The lock is a `flock` on a file beside the journal, held until the journal is closed or the process ends, however it
-ends. It stands for the whole folder, the WhatsApp driver's database included (DESIGN 4.4).
+ends. It stands for the whole folder, the WhatsApp driver's database included.
 """
 
 import fcntl

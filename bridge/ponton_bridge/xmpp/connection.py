@@ -2,7 +2,7 @@
 
 Why slixmpp's XMLStream and not its ComponentXMPP: the latter brings a roster that grows with each JID seen and answers
 subscriptions and probes by itself, connects again for ever by its own clock, and reads the system's certificates at
-each start; all of that would have to be unpicked here (facts: slixmpp 1.17, traps 12 to 16). What remains is the
+each start; all of that would have to be unpicked here (measured with 1.17). What remains is the
 parser, the dispatch of elements, and the life of the transport.
 """
 

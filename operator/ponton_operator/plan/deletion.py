@@ -1,6 +1,6 @@
 """The plan of a deletion: unlink first, then stop, then forget everything, each step with a deadline.
 
-What could not be done becomes a sentence in `status.deletion.problems` and blocks nothing for ever (DESIGN 4.10).
+What could not be done becomes a sentence in `status.deletion.problems` and blocks nothing for ever.
 Every step may be done twice: a restarted operator begins again at the step that the status names.
 Called by `plan.account`.
 """

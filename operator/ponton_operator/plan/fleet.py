@@ -1,7 +1,7 @@
 """Plans over all accounts of a gateway: who may start now, and which of two resources of one owner counts.
 
 Called by the drivers. The limit on starts protects everybody: after a node's loss a hundred numbers must not
-reconnect from one address in one second (hosting anchors, section 4).
+reconnect from one address in one second.
 """
 
 from collections.abc import Iterable
@@ -19,6 +19,12 @@ class Ask:
     name: str
     urgency: Urgency
     since: float
+
+
+def ask(asks: dict[str, Ask], name: str, urgency: Urgency, now: float) -> None:
+    """Let an account wait for its turn; one that asks again keeps its place, unless it asks for something else."""
+    if name not in asks or asks[name].urgency is not urgency:
+        asks[name] = Ask(name, urgency, now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ Planned = tuple[AccountStatus, list[Action]]
 
 
 def next_epoch(last: int, now: float) -> int:
-    """Give the next fencing token: it grows even when the clock goes back or the last one was lost (DESIGN 4.2).
+    """Give the next fencing token: it grows even when the clock goes back or the last one was lost.
 
     >>> next_epoch(1_700_000_000_000, 5.0)
     1700000000001

@@ -83,7 +83,7 @@ class Egress(K8s):
 
 
 class SendLimits(K8s):
-    """Bounds of human chat, after what other gateways found safe (hosting anchors, section 4)."""
+    """Bounds of human chat, after what other gateways found safe."""
 
     per_minute: Annotated[int, Field(ge=1)] = 20
     burst: Annotated[int, Field(ge=1)] = 10

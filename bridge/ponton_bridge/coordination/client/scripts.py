@@ -1,6 +1,6 @@
 """The one Lua script through which a shard writes, and how its answer is read.
 
-It holds the fence of DESIGN 4.3 on Redis' side (`core.lease` says it in Python): a smaller epoch than the highest seen
+It holds the fence on Redis' side (`core.lease` says it in Python): a smaller epoch than the highest seen
 writes nothing, nor does a second instance of the same epoch while the first one's lease lives. What passes runs in one
 piece: nobody sees half of it.
 """
