@@ -114,5 +114,5 @@ async def _linked(town: Town, owner: str, places: asyncio.Semaphore) -> None:
         scanning = asyncio.create_task(town.phones[owner].scan(code))
         await person.client.presence(lambda p: p["status"] == TABLE[Reason.CONNECTED].sentence, timeout=LINKED)
         device = await scanning
-        # Messages from a phone whose companion is still settling in are another story (facts: trap 17).
+        # Messages from a phone whose companion is still settling in are another story.
         await town.phones[owner].synced(device)
