@@ -19,7 +19,7 @@ from ponton_operator.cluster.local_registry import Held, Registry
 from ponton_operator.cluster.local_shards import Shards
 from ponton_operator.cluster.queue import KeyedQueue
 from ponton_operator.plan.account import plan_account
-from ponton_operator.plan.fleet import Ask, Rations, admit
+from ponton_operator.plan.fleet import Ask, Rations, admit, ask
 from ponton_operator.plan.values import (
     Action,
     Again,
@@ -141,7 +141,7 @@ class Reconciler:
             case WriteStatus(status):
                 await self._write(name, held, status)
             case AskPermit(urgency):
-                self._asks.setdefault(name, Ask(name, urgency, self.clock()))
+                ask(self._asks, name, urgency, self.clock())
                 self.admit()
             case Start():
                 await self.shards.start(held.account, action)
