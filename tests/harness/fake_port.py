@@ -50,6 +50,11 @@ class FakeWhatsApp:
         self._news = asyncio.Event()
         self._ids = itertools.count(1)
 
+    @property
+    def running(self) -> bool:
+        """Whether a driver runs and has said how it begins."""
+        return self.live is not None and self.live.started
+
     def make(self, database: Path) -> "FakeDriver":
         """Make a driver; two at once would be two sockets of one device."""
         assert self.live is None, "two drivers at once"
@@ -112,6 +117,10 @@ class FakeWhatsApp:
             raise scripted
         return scripted
 
+    def wake(self) -> None:
+        """Let who waits look again."""
+        self._news.set()
+
     def confirm(self, token: int) -> None:
         """Keep an acknowledgement."""
         self.acknowledged.add(token)
@@ -128,6 +137,7 @@ class FakeDriver:
     def __init__(self, service: FakeWhatsApp) -> None:
         self.capabilities = service.capabilities
         self.queue: asyncio.Queue[port.Delivery | Exception | None] = asyncio.Queue()
+        self.started = False
         self.sending: set[str | None] = set()  # numbers to which a send is under way
         self._service = service
 
@@ -139,6 +149,8 @@ class FakeDriver:
             self._service.connect()
         elif not self._service.linked:
             self._service.say(port.Code(port.CodeKind.QR, f"2@code-{self._service.drivers}-1", 60.0, 1))
+        self.started = True
+        self._service.wake()
 
     async def stop(self) -> None:
         """Disconnect."""

@@ -7,6 +7,7 @@ async with running_shard(prosody, redis, folder, FakeWhatsApp(linked=True)) as s
 import asyncio
 import io
 import json
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from ponton_bridge.coordination.client.shard import ShardClient
 from ponton_bridge.coordination.contract import Keys
 from ponton_bridge.shard.account import Account
 from ponton_bridge.shard.config import Config
+from ponton_bridge.shard.linking import LINKED
 from ponton_bridge.shard.logs import Log
 from ponton_bridge.shard.shard import Shard
 from ponton_bridge.store.opening import open_store
@@ -86,6 +88,8 @@ async def running_shard(config: Config, whatsapp: FakeWhatsApp) -> AsyncIterator
     """Run a shard whose stream is open; it is told to stop when the block ends, and its errors are raised."""
     out = io.StringIO()
     journal = await asyncio.to_thread(open_store, config.store, config.epoch)
+    if whatsapp.linked:
+        journal.set(LINKED, "1")
     account = Account(config, Log("debug", out=out), JournalWorker(journal))
     client = ShardClient(config.redis_url, Keys(config.gateway, config.account), config.epoch, config.instance)
     stop = asyncio.Event()
@@ -102,6 +106,9 @@ async def running_shard(config: Config, whatsapp: FakeWhatsApp) -> AsyncIterator
         if not running.crashed:
             stop.set()
             await running.ended(30)
+    except BaseException:
+        sys.stderr.write(out.getvalue()[-5000:])  # what the shard had to say belongs to a failed test
+        raise
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

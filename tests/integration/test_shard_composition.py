@@ -57,7 +57,7 @@ async def test_messages_go_both_ways(prosody: Prosody, config: Config) -> None:
     """Carries a text each way, with its receipt, and acknowledges to WhatsApp what is on disk."""
     whatsapp = FakeWhatsApp(linked=True)
     async with logged_in(prosody, "alice", "pw") as alice, running_shard(config, whatsapp) as shard:
-        await whatsapp.until(lambda: whatsapp.live is not None)
+        await whatsapp.until(lambda: whatsapp.running)
         token = whatsapp.say(text("A1", "hello"))
         message = await alice.message(lambda m: m["body"] == "hello")
         assert (BOB_JID, "A1") == (message["from"].bare, message["id"])
@@ -75,7 +75,7 @@ async def test_a_receipt_waits_for_the_send_that_it_is_about(prosody: Prosody, c
     whatsapp = FakeWhatsApp(linked=True)
     async with logged_in(prosody, "alice", "pw") as alice, running_shard(config, whatsapp):
         gate = whatsapp.hold(BOB.number or "")
-        await whatsapp.until(lambda: whatsapp.live is not None)
+        await whatsapp.until(lambda: whatsapp.running)
         alice.say(CAROL_JID, "first")
         await whatsapp.until(lambda: len(whatsapp.texts()) == 1)
         stanza_id = alice.say(BOB_JID, "second")
@@ -94,7 +94,7 @@ async def test_a_redelivery_is_shown_once_and_acknowledged(prosody: Prosody, con
     async with logged_in(prosody, "alice", "pw") as alice:
         for turn in range(2):
             async with running_shard(config, whatsapp):
-                await whatsapp.until(lambda: whatsapp.live is not None)
+                await whatsapp.until(lambda: whatsapp.running)
                 token = whatsapp.say(text("A1", "once"))
                 await whatsapp.until(lambda token=token: token in whatsapp.acknowledged)  # type: ignore[misc]
                 whatsapp.say(text(f"B{turn}", f"turn {turn}"))
@@ -121,7 +121,7 @@ async def test_messages_wait_while_whatsapp_is_away(prosody: Prosody, config: Co
     """Keeps messages until the connection is back, and sends each once, in order."""
     whatsapp = FakeWhatsApp(linked=True)
     async with logged_in(prosody, "alice", "pw") as alice, running_shard(config, whatsapp) as shard:
-        await whatsapp.until(lambda: whatsapp.live is not None)
+        await whatsapp.until(lambda: whatsapp.running)
         whatsapp.lose()
         await until(lambda: shard.shard.linking.machine.reason is Reason.CONNECTION_LOST)
         for number in range(3):
@@ -270,7 +270,7 @@ async def test_a_fault_of_ours_is_shown_as_a_notice(
     monkeypatch.setattr(pipeline, "from_whatsapp", faulty)
     whatsapp = FakeWhatsApp(linked=True)
     async with logged_in(prosody, "alice", "pw") as alice, running_shard(config, whatsapp) as shard:
-        await whatsapp.until(lambda: whatsapp.live is not None)
+        await whatsapp.until(lambda: whatsapp.running)
         token = whatsapp.say(text("BAD", "secret words"))
         whatsapp.say(text("A2", "fine"))
         await alice.message(lambda m: m["body"] == "fine")
@@ -292,7 +292,7 @@ async def test_a_fault_in_a_message_of_the_owner_is_answered(
 
     whatsapp = FakeWhatsApp(linked=True)
     async with logged_in(prosody, "alice", "pw") as alice, running_shard(config, whatsapp) as shard:
-        await whatsapp.until(lambda: whatsapp.live is not None)
+        await whatsapp.until(lambda: whatsapp.running)
         monkeypatch.setattr(pipeline, "from_xmpp", faulty)
         stanza_id = alice.say(BOB_JID, "one")
         error = await alice.message(lambda m: m["type"] == "error")
@@ -308,7 +308,7 @@ async def test_what_comes_while_the_xmpp_server_is_away_is_kept(prosody: Prosody
     whatsapp = FakeWhatsApp(linked=True)
     async with running_shard(config, whatsapp) as shard:
         async with logged_in(prosody, "alice", "pw") as alice:
-            await whatsapp.until(lambda: whatsapp.live is not None)
+            await whatsapp.until(lambda: whatsapp.running)
             whatsapp.say(text("A0", "0"))
             await alice.message(lambda m: m["body"] == "0")
         await prosody.kill()
@@ -328,10 +328,7 @@ async def test_a_fresh_store_numbers_on(prosody: Prosody, tmp_path: Path) -> Non
         for epoch in (1, 2):
             config = config_for(prosody, NOWHERE, tmp_path / str(epoch), epoch=epoch)
             async with running_shard(config, whatsapp):
-                if epoch == 2:
-                    await whatsapp.until(lambda: whatsapp.live is not None)
-                    whatsapp.scan()
-                await whatsapp.until(lambda: whatsapp.live is not None)
+                await whatsapp.until(lambda: whatsapp.running)
                 whatsapp.say(text("A1", f"store {epoch}"))
                 await alice.message(lambda m, epoch=epoch: m["body"] == f"store {epoch}")  # type: ignore[misc]
 

@@ -159,7 +159,7 @@ async def test_a_driver_that_is_worn_out_ends_it(config: Config) -> None:
     whatsapp = FakeWhatsApp(linked=True)
     link(config)
     run = Run(config, whatsapp.make)
-    await until(lambda: whatsapp.live is not None)
+    await until(lambda: whatsapp.running)
     assert whatsapp.live is not None
     whatsapp.live.fail(WhatsAppError("worn out"))
     assert EX_SOFTWARE == await run.code()
@@ -171,7 +171,7 @@ async def test_a_shard_that_is_replaced_at_whatsapp_never_fights(config: Config,
     whatsapp = FakeWhatsApp(linked=True)
     link(config)
     run = Run(config, whatsapp.make)
-    await until(lambda: "link_changed" in run.events() and whatsapp.live is not None)
+    await until(lambda: "link_changed" in run.events() and whatsapp.running)
     whatsapp.lose(Reason.REPLACED)
     assert EX_OK == await run.code()
     assert 1 == whatsapp.drivers

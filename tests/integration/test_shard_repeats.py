@@ -86,7 +86,7 @@ async def test_a_repeat_waits_with_its_first(prosody: Prosody, config: Config) -
     """Without a connection both wait in order, and one goes out."""
     whatsapp = FakeWhatsApp(linked=True, connects=False)
     async with logged_in(prosody, "alice", "pw") as alice, running_shard(config, whatsapp):
-        await whatsapp.until(lambda: whatsapp.live is not None)
+        await whatsapp.until(lambda: whatsapp.running)
         whatsapp.lose(Reason.CONNECTION_LOST)
         for id_ in ("m1", "m1", "m2"):
             alice.say(BOB, id_, id=id_)

@@ -37,6 +37,7 @@ class Hooks:
     act: Callable[[Intent], None]  # an intent for WhatsApp that may be lost
     journaled: Callable[[], None]  # rows for WhatsApp
     emitted: Callable[[], None]  # rows for the owner
+    follow: Callable[[int, list[Element]], None]  # what belongs behind such a row
 
 
 class Inbox:
@@ -114,29 +115,36 @@ class Inbox:
     async def _answer(self, stanzas: list[Element]) -> None:
         """Let the features answer, several in one transaction."""
         made = await self._account.journal.run(lambda journal: [self._intents(each, journal) for each in stanzas])
-        for intent in (intent for intents in made for intent in intents):
-            if not isinstance(intent, Reply):
-                self._hooks.act(intent)
-            elif intent.durable:
+        for seq, intents in made:
+            if seq:
                 self._hooks.emitted()
-            else:
-                self._write(intent.element)
+            for intent in intents:
+                if not isinstance(intent, Reply):
+                    self._hooks.act(intent)
+                elif not intent.durable and seq:
+                    self._hooks.follow(seq, [intent.element])
+                elif not intent.durable:
+                    self._write(intent.element)
 
-    def _intents(self, stanza: Element, journal: Journal) -> list[Intent]:
-        """Ask the features (in the journal's thread); a fault of ours gives an error stanza, never silence."""
+    def _intents(self, stanza: Element, journal: Journal) -> tuple[int, list[Intent]]:
+        """Ask the features (in the journal's thread); gives the last row for the owner, 0 for none, and the intents.
+
+        A fault of ours gives an error stanza, never silence.
+        """
+        seq = 0
         try:
             intents = pipeline.from_xmpp(stanza, self._account.context(journal))
             for intent in intents:
                 if isinstance(intent, Keep):
                     journal.save_contact(*intent.contact)
                 elif isinstance(intent, Reply) and intent.durable:
-                    journal.emit(dump(intent.element))
+                    seq = journal.emit(dump(intent.element))
         except Exception as error:
             if of_the_store(error):
                 raise
             self._account.log.failure(Event.STANZA_FAILED, error, kind=local_name(stanza))
-            return [Reply(_fault(stanza))] if stanza.get("type") in {"get", "set"} else []
-        return intents
+            return seq, [Reply(_fault(stanza))] if stanza.get("type") in {"get", "set"} else []
+        return seq, intents
 
     def _write(self, stanza: Element) -> None:
         try:

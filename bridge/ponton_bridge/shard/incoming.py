@@ -19,7 +19,6 @@ from ponton_bridge.shard.outbox import UNSENDABLE, Outbox
 from ponton_bridge.store.errors import JournalFull, StanzaTooLarge
 from ponton_bridge.store.journal import Journal
 from ponton_bridge.whatsapp import port
-from ponton_bridge.xmpp.stream import ShardStream
 
 UNDER_WAY: Final = 256  # events between the driver and the disk; as many as the journal commits at once
 FULL_PAUSE: Final = 1.0  # seconds until a full journal is tried again
@@ -30,11 +29,8 @@ Acknowledge = Callable[[bool], None]
 class Incoming:
     """Feed `take` in order. `settled` waits for sends that are under way."""
 
-    def __init__(
-        self, account: Account, stream: ShardStream, outbox: Outbox, settled: Callable[[], Awaitable[None] | None]
-    ) -> None:
+    def __init__(self, account: Account, outbox: Outbox, settled: Callable[[], Awaitable[None] | None]) -> None:
         self._account = account
-        self._stream = stream
         self._outbox = outbox
         self._settled = settled
         self._places = asyncio.Semaphore(UNDER_WAY)
@@ -66,37 +62,37 @@ class Incoming:
         if wait is not None:  # its message may be one whose id is only known when the send is answered
             await wait
         self._order += 1
-        transient = await self._journal(event, self._order)
+        seq, transient = await self._journal(event, self._order)
         acknowledge(True)  # noqa: FBT003 - safe: the one argument of a callback
-        self._outbox.news()
-        for stanza in transient:
-            self._stream.offer(stanza)
+        if seq:
+            self._outbox.news()
+        self._outbox.follow(seq, transient)
 
-    async def _journal(self, event: port.Event, order: int) -> list[Element]:
+    async def _journal(self, event: port.Event, order: int) -> tuple[int, list[Element]]:
         while True:
             try:
                 return await self._account.journal.run(lambda journal: self._in_turn(event, order, journal))
             except JournalFull:
                 await asyncio.sleep(FULL_PAUSE)  # WhatsApp keeps the rest meanwhile
 
-    def _in_turn(self, event: port.Event, order: int, journal: Journal) -> list[Element]:
+    def _in_turn(self, event: port.Event, order: int, journal: Journal) -> tuple[int, list[Element]]:
         """Work in the order of events even when the journal was full for a while (in the journal's thread)."""
         if self._held and min(self._held) < order:
             self._held.add(order)
             raise JournalFull("Earlier messages wait for room.")
         try:
-            transient = self._work(event, journal)
+            done = self._work(event, journal)
         except JournalFull:
             self._held.add(order)
             raise
         self._held.discard(order)
-        return transient
+        return done
 
-    def _work(self, event: port.Event, journal: Journal) -> list[Element]:
-        """Render and keep one event (in the journal's thread); gives what may be lost."""
+    def _work(self, event: port.Event, journal: Journal) -> tuple[int, list[Element]]:
+        """Render and keep one event (in the journal's thread); gives the last row (0: none) and what may be lost."""
         context = self._account.context(journal)
         if not _is_new(event, context, journal):
-            return []
+            return 0, []
         try:
             rendered = pipeline.from_whatsapp(event, context)
             pipeline.keep(rendered, journal)
@@ -108,15 +104,16 @@ class Incoming:
             self._account.counters.lost += 1
             rendered = _unshown(event, context)
             rows = [dump(stanza) for stanza in rendered.durable]
+        seq = 0
         for row, stanza in zip(rows, rendered.durable, strict=True):
             try:
-                journal.emit(row)
+                seq = journal.emit(row)
             except StanzaTooLarge:
                 self._account.log(Event.ROW_REPLACED, "error", kind=type(event).__name__)
-                journal.emit(dump(_notice(stanza.get("from", context.domain), context)))
+                seq = journal.emit(dump(_notice(stanza.get("from", context.domain), context)))
         if isinstance(event, port.Message):
             self._account.counters.received += 1
-        return rendered.transient
+        return seq, rendered.transient
 
 
 def _is_new(event: port.Event, context: Context, journal: Journal) -> bool:

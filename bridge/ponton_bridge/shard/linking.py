@@ -271,22 +271,22 @@ class Linking:
             return
         anew, self._anew, self._around = self._anew, False, True
 
-        def work(journal: Journal) -> list[Element]:
+        def work(journal: Journal) -> tuple[int, list[Element]]:
             context = self._account.context(journal)
-            for stanza in contacts.everything(context).durable if anew else []:
-                journal.emit(dump(stanza))
-            return presence.everybody(context, linked=True)
+            pushes = contacts.everything(context).durable if anew else []
+            rows = [journal.emit(dump(stanza)) for stanza in pushes]
+            return max(rows, default=0), presence.everybody(context, linked=True)
 
-        for stanza in await self._account.journal.run(work):
-            self._stream.offer(stanza)
+        seq, everybody = await self._account.journal.run(work)
         self._outbox.news()
+        self._outbox.follow(seq, everybody)
 
     async def _go(self) -> None:
         self._around = False
-        for stanza in await self._account.journal.run(
+        gone = await self._account.journal.run(
             lambda journal: presence.everybody(self._account.context(journal), linked=False)
-        ):
-            self._stream.offer(stanza)
+        )
+        self._outbox.follow(0, gone)
 
     async def _tell(self, reason: Reason, until: float) -> None:
         """Tell the owner, once: the message and the note that it was told go into the journal together."""

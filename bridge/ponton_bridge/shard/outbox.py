@@ -5,6 +5,8 @@ the sequence number told at the opening covers it (component-shards/1, sections 
 """
 
 import asyncio
+from collections import deque
+from collections.abc import Iterable
 from typing import Final
 from xml.etree.ElementTree import Element
 
@@ -17,6 +19,7 @@ from ponton_bridge.xmpp.stream import NotOpen, Opened, ShardStream
 
 PAGE: Final = 64  # rows read at once
 IN_FLIGHT: Final = 512  # rows written and not covered; twice the server's window the other way
+FOLLOWERS: Final = 20_000  # passing stanzas behind rows: a presence for each contact of a full roster
 POISON: Final = frozenset({"policy-violation", "not-well-formed", "bad-format", "invalid-xml", "unsupported-encoding"})
 PATIENCE: Final = 3  # streams that may end over the same row before a notice takes its place
 DRAIN_LOOK: Final = 0.05  # seconds between two looks while the shard ends
@@ -35,10 +38,26 @@ class Outbox:
         self._covered = 0
         self._first = 0  # the lowest row not known to be covered on this stream
         self._suspect: tuple[int, int] = (0, 0)  # row, streams that ended over it
+        self._position = 0  # the last row written on this stream
+        self._followers: deque[tuple[int, Element]] = deque(maxlen=FOLLOWERS)
 
     def news(self) -> None:
         """Look for new rows."""
         self._changed.set()
+
+    def follow(self, seq: int, stanzas: Iterable[Element]) -> None:
+        """Write what may be lost after row `seq` (0: at once): a contact's presence counts behind its roster push."""
+        if self._session:
+            self._followers.extend((seq, stanza) for stanza in stanzas)
+            self._flush()
+            self._changed.set()
+
+    def _flush(self) -> None:
+        while self._due() and self._stream.keeps_up:
+            self._stream.offer(self._followers.popleft()[1])
+
+    def _due(self) -> bool:
+        return bool(self._followers) and self._followers[0][0] <= self._position
 
     def covered(self, seq: int) -> None:
         """Note that the server has everything up to `seq`."""
@@ -62,6 +81,7 @@ class Outbox:
     def closed(self, condition: str) -> None:
         """Stop writing; remember the row at which the server would not go on."""
         self._session = None
+        self._followers.clear()
         self._changed.set()
         if condition in POISON and self._first:
             row, times = self._suspect
@@ -81,16 +101,19 @@ class Outbox:
         self._changed.clear()
 
     async def _write_rows(self, session: Opened) -> None:
-        position = 0
+        self._position = session.seq
         while self._session is session:
-            rows = await self._account.journal.run(lambda journal, after=position: journal.outbox(after, PAGE))  # type: ignore[misc]  # a default binds the position of this turn
+            rows = await self._account.journal.run(lambda journal: journal.outbox(self._position, PAGE))
             for seq, text in rows:
                 while self._session is session and self._stream.uncovered >= IN_FLIGHT:
                     await self._wait()
                 if self._session is not session or not await self._stream.writable(session):
                     return
                 self._write(seq, load(text))
-                position = seq
+                self._position = seq
+                self._flush()
+            while self._due() and await self._stream.writable(session):
+                self._flush()
             if self._stream.uncovered:
                 self._stream.ask()
             if len(rows) < PAGE:

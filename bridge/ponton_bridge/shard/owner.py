@@ -1,9 +1,10 @@
 """The owner as the shard sees them: which clients are there, and the gateway's own place in their roster and presence.
 
 Part of the shard program. The bare gateway domain is the front desk's, which answers those who ask; the shard says what
-changes (DESIGN 4.9).
+changes.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 from xml.etree.ElementTree import Element
@@ -23,6 +24,7 @@ from ponton_bridge.xmpp.stream import ShardStream
 
 NAME: Final = "WhatsApp"
 ROSTER_KEY: Final = "gateway_in_roster"
+CALM: Final = 0.5  # seconds between two states that are shown: linking passes through several at once
 ROSTER_SECONDS: Final = 5.0  # for the server to take the entry, before codes are shown
 
 
@@ -34,10 +36,14 @@ class Owner:
         self._stream = stream
         self._feed = feed
         self._here: set[str] = set()
+        self._reason: Reason | None = None  # the newest state, and the one that was shown last
+        self._shown: Reason | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     async def opened(self) -> None:
         """Put the gateway into the owner's roster (Dino shows no pictures of strangers), then ask who is there."""
         self._here.clear()
+        self._shown = None
         self._account.live.clients.clear()
         if not await self._account.journal.run(lambda journal: journal.get(ROSTER_KEY)):
             try:
@@ -47,6 +53,8 @@ class Owner:
                 self._account.log.failure(Event.REQUEST_FAILED, error, "warning", what="roster")
         config = self._account.config
         self._stream.offer(el("presence", CLIENT, type_="probe", from_=config.domain, to=config.owner))
+        if self._timer is None:
+            self._present()
 
     def presence(self, stanza: Element) -> None:
         """Take the presence of an owner's client; a negative priority takes no messages (RFC 6121, 4.7.2.3)."""
@@ -62,16 +70,35 @@ class Owner:
             self._feed(Absent(client))
 
     def show(self, reason: Reason) -> None:
-        """Show the state of the link as the gateway's presence."""
-        row = TABLE[reason]
+        """Show the state of the link as the gateway's presence: at once, then the newest every CALM seconds."""
+        self._reason = reason
+        if self._timer is None:
+            self._present()
+
+    def _present(self) -> None:
+        """Show what is new, and look again a little later."""
+        self._timer = None
+        if self._reason is None or self._reason is self._shown:
+            return
+        row = TABLE[self._reason]
         config = self._account.config
-        made = el("presence", CLIENT, from_=f"{config.domain}/{GATEWAY_RESOURCE}", to=config.owner)
-        if row.show is None:
-            return  # a newer process shows the state
-        if row.show:
-            made.append(el("show", CLIENT, row.show))
-        made.append(el("status", CLIENT, row.sentence))
-        self._stream.offer(made)
+        if row.show is not None:  # else a newer process shows the state
+            made = el("presence", CLIENT, from_=f"{config.domain}/{GATEWAY_RESOURCE}", to=config.owner)
+            if row.show:
+                made.append(el("show", CLIENT, row.show))
+            made.append(el("status", CLIENT, row.sentence))
+            if not self._stream.offer(made):
+                return  # shown when the stream is open again
+        self._shown = self._reason
+        self._timer = asyncio.get_running_loop().call_later(CALM, self._present)
+
+    def close(self) -> None:
+        """Show the last state, if it was not yet."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._present()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def tell(self, journal: Journal, sentence: str) -> None:
         """Journal a message of the gateway to the owner (in the journal's thread)."""

@@ -116,7 +116,7 @@ class Shard:
             blocked=lambda: self.linking.feed(on.ContactsBlocked()),
             act=self.wishes.act,
         )
-        self.incoming = Incoming(account, self.stream, self.outbox, self.outgoing.settled)
+        self.incoming = Incoming(account, self.outbox, self.outgoing.settled)
         self.driver = DriverLife(account, make, self._take)
         self.owner = Owner(account, self.stream, self.linking.feed)
         self.showing = Showing(account, self.stream)
@@ -128,6 +128,7 @@ class Shard:
             act=self.wishes.act,
             journaled=self.outgoing.news,
             emitted=self.outbox.news,
+            follow=self.outbox.follow,
         )
         self.inbox = Inbox(account, self.stream, hooks)
         self.commands = Commands(account, self.linking, self.owner, self.outbox)
@@ -177,6 +178,7 @@ class Shard:
             self._account.log(Event.DRAIN_CUT_SHORT, "warning", what="sends")
         await self.driver.stop()
         await self.incoming.drained()
+        self.owner.close()
         if self.stream.session is not None:  # else the rows wait for the next process
             await self.outbox.drained()
         await self.stream.close()

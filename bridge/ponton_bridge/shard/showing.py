@@ -35,6 +35,7 @@ class Showing:
         self._newest = ""  # text of the QR that was asked for last
         self._picture: tuple[str, Picture] | None = None  # the QR's text and its uploaded picture
         self._explained: set[str] = set()  # resources that know how to scan
+        self._noticed: set[tuple[str, str]] = set()  # resource and text of an end that was said already
         self._shown: dict[CodeKind, dict[str, str]] = {kind: {} for kind in CodeKind}  # resource -> id of the message
 
     def do(self, effect: ShowCode | ExpireCode) -> None:
@@ -55,6 +56,7 @@ class Showing:
 
     async def _show(self, code: LiveCode, to: tuple[str, ...]) -> None:
         kind = CodeKind(code.kind)
+        self._noticed.clear()
         if kind is CodeKind.QR:
             if code.text != self._newest:
                 return
@@ -113,9 +115,12 @@ class Showing:
         self._stream.offer(codes.image(domain, resource, message_id, picture))
 
     def _expire(self, kind: CodeKind, body: str) -> None:
+        """Retract what is shown of this kind; its text is said once to each client, where two codes end together."""
         domain = self._account.config.domain
         for resource, message_id in self._shown[kind].items():
-            self._stream.offer(codes.retraction(domain, resource, fresh_id(), message_id, body))
+            said = (resource, body) in self._noticed
+            self._noticed.add((resource, body))
+            self._stream.offer(codes.retraction(domain, resource, fresh_id(), message_id, "" if said else body))
         if self._shown[kind]:
             self._account.log(Event.CODE_EXPIRED, kind=kind)
         self._shown[kind].clear()

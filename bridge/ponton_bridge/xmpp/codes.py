@@ -80,9 +80,10 @@ def image(sender: str, to: str, message_id: str, shown: Picture) -> Element:
 
 
 def retraction(sender: str, to: str, message_id: str, target: str, body: str) -> Element:
-    """Take a picture back; clients that do not know retraction show the text right below it."""
-    fallback = el("fallback", FALLBACK, for_=RETRACT)
-    return _message(sender, to, message_id, el("retract", RETRACT, id_=target), fallback, el("body", CLIENT, body))
+    """Take a message back; clients that do not know retraction show the text right below it ('': nothing)."""
+    retract = el("retract", RETRACT, id_=target)
+    shown = (el("fallback", FALLBACK, for_=RETRACT), el("body", CLIENT, body)) if body else ()
+    return _message(sender, to, message_id, retract, *shown)
 
 
 def _data(url: str) -> Element:

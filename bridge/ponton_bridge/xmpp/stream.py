@@ -1,7 +1,7 @@
 """The stream of one shard to the XMPP server: component-shards/1 over slixmpp.
 
 Opens, numbers, acknowledges, covers, and opens again after a loss; stops for good on a conflict, because a newer
-process serves this owner then (DESIGN 4.3). Called by the shard program: it reads `inbox`, calls `done` for what is
+process serves this owner then. Called by the shard program: it reads `inbox`, calls `done` for what is
 safe, writes with `write` or `offer`, and asks with `request`. Stanzas are in jabber:client on that side.
 """
 
@@ -303,10 +303,15 @@ class ShardStream:
 
     def offer(self, stanza: Element) -> bool:
         """Write what may be lost (typing, presence): only while the stream is open and the server keeps up."""
-        if not self.session or not self._connection or not self._connection.writable.is_set():
+        if not self.keeps_up:
             return False
         self.write(stanza)
         return True
+
+    @property
+    def keeps_up(self) -> bool:
+        """Whether a stream is open and the server reads what we write."""
+        return self.session is not None and self._connection is not None and self._connection.writable.is_set()
 
     async def writable(self, session: Opened) -> bool:
         """Wait until the server keeps up; False when that stream is no more."""
