@@ -5,13 +5,14 @@ Prints a table; a full run also keeps it in docs/figures/chaos.json. The exit co
 
 import argparse
 import asyncio
+import logging
 import secrets
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.chaos.heavy import heavy
+from tests.chaos.heavy import KILLS, WAITING, heavy
 from tests.chaos.report import Row, keep, machine, rows, table
 from tests.chaos.rogue import rogue
 from tests.chaos.run import FULL, SHORT, Profile, Run, played
@@ -27,6 +28,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=None, help="the same seed plans the same storm")
     parser.add_argument("--short", action="store_true", help="four owners and a minute")
     parser.add_argument("--heavy", action="store_true", help="one account, 3,000 waiting, 100 kills instead")
+    parser.add_argument("--size", type=float, default=1.0, help="of the heavy case; 0.1 is a tenth of it")
     parser.add_argument("--keep", type=Path, default=None, help="leave all files in this folder")
     return parser.parse_args()
 
@@ -45,6 +47,7 @@ async def storm(folder: Path, profile: Profile, seed: int, say: Say) -> tuple[Ru
 async def main() -> int:
     """Play and judge."""
     args = arguments()
+    logging.getLogger("slixmpp").setLevel(logging.CRITICAL)  # what it says of streams that die while they open
     seed = secrets.randbelow(1_000_000) if args.seed is None else args.seed
     say = Say(lambda line: print(line, flush=True))  # noqa: T201 - a program for the terminal
     say(f"seed {seed}")
@@ -53,7 +56,7 @@ async def main() -> int:
     folder.chmod(0o755)
     try:
         if args.heavy:
-            found = await heavy(folder, seed, say)
+            found = await heavy(folder, seed, say, int(WAITING * args.size), int(KILLS * args.size))
         else:
             run, found = await storm(folder, SHORT if args.short else FULL, seed, say)
     finally:

@@ -43,7 +43,7 @@ def failing(run: Run) -> list[str]:
 
 
 def lose(run: Run, way: Direction, owner: str = "o0", *, ids: bool = True) -> Token:
-    """Take the first message of an owner that was seen out of what was seen; `ids`: WhatsApp has an acknowledgement at a kill."""
+    """Hide the first message of an owner that was seen; `ids`: WhatsApp has an acknowledgement of it at a kill."""
     token = next(one.token for one in run.books.seen[way] if one.owner == owner)
     run.books.seen[way] = [one for one in run.books.seen[way] if one.token != token]
     if ids:
