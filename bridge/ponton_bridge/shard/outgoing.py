@@ -6,7 +6,8 @@ when its sender was told why not. Part of the shard program; rules of repetition
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from typing import Final
 from xml.etree.ElementTree import Element, ParseError
 
@@ -56,7 +57,7 @@ class Outgoing:
         self._news = asyncio.Event()
         self._news.set()
         self._chats: dict[str, deque[Row]] = {}
-        self._sending: set[asyncio.Task[PontonError | None]] = set()
+        self._sending: set[asyncio.Task[None]] = set()
 
     def news(self) -> None:
         """Look for new rows."""
@@ -85,7 +86,7 @@ class Outgoing:
         """Give what ends when the sends under way now have their id pairs; None when there are none."""
         return self._until(frozenset(self._sending)) if self._sending else None
 
-    async def _until(self, sends: frozenset["asyncio.Task[PontonError | None]"]) -> None:
+    async def _until(self, sends: frozenset["asyncio.Task[None]"]) -> None:
         await asyncio.wait(sends, timeout=LATE)
 
     # --- rows, chat by chat ---
@@ -121,8 +122,9 @@ class Outgoing:
             await self._account.journal.run(lambda journal: journal.drop(row.id))
             return
         await self._decided.wait()
-        intents = await self._account.journal.run(lambda journal: self._intents(stanza, journal))
-        send = next((intent for intent in intents if isinstance(intent, Send)), None)
+        driver = self._driver
+        intents, begun = await self._account.journal.run(lambda journal: self._open(journal, row, stanza, driver))
+        send = _sends(intents)
         for intent in intents:
             if isinstance(intent, MarkRead):
                 await self._mark_read(intent)
@@ -132,9 +134,26 @@ class Outgoing:
             await self._finish(
                 row, lambda _journal: Rendered(durable=[i.element for i in intents if isinstance(i, Reply)])
             )
-        elif (problem := await self._send(row, stanza, send)) is not None:
+        elif (problem := await self._send(row, stanza, send, begun)) is not None:
             self._account.log(Event.MESSAGE_REFUSED, error=type(problem).__name__, actor=problem.actor)
             await self._finish(row, lambda journal: pipeline.failed(stanza, problem, self._account.context(journal)))
+
+    def _open(
+        self, journal: Journal, row: Row, stanza: Element, driver: port.WhatsApp | None
+    ) -> tuple[list[Intent], "_Begun | None"]:
+        """Ask the features and, if a message may go at once, note that its send begins: one sync of the disk for both.
+
+        What the limits do not let go now is asked for again by `_send`, which waits or refuses.
+        """
+        intents = self._intents(stanza, journal)
+        send = _sends(intents)
+        if send is None or driver is None or not may_send(row.tries, keeps_id=driver.capabilities.chosen_message_id):
+            return intents, None
+        try:
+            with journal.savepoint():
+                return intents, self._begin(journal, driver, row, send)
+        except (_TooFast, TooManyNewContacts):
+            return intents, None
 
     def _intents(self, stanza: Element, journal: Journal) -> list[Intent]:
         """Ask the features (in the journal's thread); a fault of ours refuses the message, it is not lost."""
@@ -154,44 +173,50 @@ class Outgoing:
     async def _finish(self, row: Row, work: Callable[[Journal], Rendered]) -> None:
         """Drop a row together with what follows from it; while the journal is full the chat waits."""
 
-        def whole(journal: Journal) -> None:
+        def whole(journal: Journal) -> bool:
             rendered = work(journal)
             pipeline.keep(rendered, journal)
             for stanza in rendered.durable:
                 journal.emit(dump(stanza))
             journal.drop(row.id)
+            return bool(rendered.durable)
 
         while True:
             try:
-                await self._account.journal.run(whole)
+                emitted = await self._account.journal.run(whole)
             except JournalFull:
                 await asyncio.sleep(FULL_PAUSE)
                 continue
-            self._emitted()
+            if emitted:
+                self._emitted()
             return
 
     # --- one message ---
 
-    async def _send(self, row: Row, stanza: Element, send: Send) -> PontonError | None:
-        """Send until WhatsApp has it; gives the error that ends it otherwise. Waits while there is no connection."""
+    async def _send(self, row: Row, stanza: Element, send: Send, begun: "_Begun | None") -> PontonError | None:
+        """Send until WhatsApp has it; gives the error that ends it otherwise. Waits while there is no connection.
+
+        `begun`: the first try is noted already.
+        """
         unknown, troubles = row.tries, 0
         if unknown:  # a process before this one began to send it, and ended
             self._uncertain(Verdict.AGAIN if may_send(unknown) else Verdict.REFUSE)
         while True:
-            await self._decided.wait()
-            driver = self._driver
-            if driver is None:
-                return self._refusal
-            keeps_id = driver.capabilities.chosen_message_id
-            if not may_send(unknown, keeps_id=keeps_id):
-                return port.SendUncertain(UNKNOWN_FATE)
-            try:
-                message_id = await self._admit(row, send, keeps_id=keeps_id)
-            except TooManyNewContacts as too_many:
-                return too_many
-            error = await self._hand_over(driver, row, stanza, send, message_id)
+            if begun is None:
+                await self._decided.wait()
+                driver = self._driver
+                if driver is None:
+                    return self._refusal
+                if not may_send(unknown, keeps_id=driver.capabilities.chosen_message_id):
+                    return port.SendUncertain(UNKNOWN_FATE)
+                try:
+                    begun = await self._admit(driver, row, send)
+                except TooManyNewContacts as too_many:
+                    return too_many
+            error = await self._hand_over(begun, row, stanza, send)
             if error is None:
                 return None
+            keeps_id, begun = begun.driver.capabilities.chosen_message_id, None
             unknown += isinstance(error, port.SendUncertain)
             troubles += not isinstance(error, port.NotConnected | port.SendUncertain)
             decision = verdict(error, unknown, troubles, keeps_id=keeps_id)
@@ -200,17 +225,15 @@ class Outgoing:
                 return error
             await asyncio.sleep(LOST_PAUSE if decision is Verdict.WAIT else pause(unknown + troubles))
 
-    async def _admit(self, row: Row, send: Send, *, keeps_id: bool) -> str | None:
-        """Wait for the limits, then note that a send begins; gives the id to use. Raises TooManyNewContacts."""
+    async def _admit(self, driver: port.WhatsApp, row: Row, send: Send) -> "_Begun":
+        """Wait for the limits, then note that a send begins. Raises TooManyNewContacts."""
         while True:
             try:
-                return await self._account.journal.run(
-                    lambda journal: self._begin(journal, row, send, keeps_id=keeps_id)
-                )
+                return await self._account.journal.run(lambda journal: self._begin(journal, driver, row, send))
             except _TooFast as fast:
                 await asyncio.sleep(fast.seconds)
 
-    def _begin(self, journal: Journal, row: Row, send: Send, *, keeps_id: bool) -> str | None:
+    def _begin(self, journal: Journal, driver: port.WhatsApp, row: Row, send: Send) -> "_Begun":
         """Ask the limits inside the transaction, which a refusal undoes (in the journal's thread)."""
         now = self._account.clock()
         chat = journal.complete(send.chat)
@@ -218,29 +241,35 @@ class Outgoing:
         if seconds := self._limiter.ask(now, new_contact=stranger):
             raise _TooFast(seconds)
         journal.set(LIMITS_KEY, self._limiter.save())
-        return journal.chosen(row.id, fresh_id().upper() if keeps_id else None)
+        keeps_id = driver.capabilities.chosen_message_id
+        return _Begun(driver, journal.chosen(row.id, fresh_id().upper() if keeps_id else None))
 
-    async def _hand_over(
-        self, driver: port.WhatsApp, row: Row, stanza: Element, send: Send, message_id: str | None
-    ) -> PontonError | None:
+    async def _hand_over(self, begun: "_Begun", row: Row, stanza: Element, send: Send) -> PontonError | None:
         """Send, and forget the row together with noting its id pair; gives WhatsApp's error if it has one.
 
-        Comes to its end as a whole, whoever waits for it: what has gone out must be noted.
+        Comes to its end as a whole, whoever waits for it: what has gone out must be noted. The caller goes on as soon
+        as WhatsApp has answered: the journal keeps the order, and notes this end and the next begin with one sync.
         """
+        answered: asyncio.Future[PontonError | None] = asyncio.get_running_loop().create_future()
 
-        async def whole() -> PontonError | None:
+        def answer(error: PontonError | None) -> None:
+            if not answered.done():  # else nobody waits any more
+                answered.set_result(error)
+
+        async def whole() -> None:
             try:
-                sent = await driver.send(send.chat, send.content, message_id=message_id, seconds=SECONDS)
+                sent = await begun.driver.send(send.chat, send.content, message_id=begun.message_id, seconds=SECONDS)
             except PontonError as error:
-                return error
+                answer(error)
+                return
+            answer(None)  # wakes the caller only after `_finish` has queued its work
             await self._finish(row, lambda journal: self._sent(stanza, sent, journal))
             self._account.counters.sent += 1
-            return None
 
         task = self._account.background.spawn(whole())
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
-        return await asyncio.shield(task)
+        return await answered
 
     def _sent(self, stanza: Element, done: port.Sent, journal: Journal) -> Rendered:
         journal.note_taken(repeats.marks(stanza))
@@ -275,6 +304,18 @@ class Outgoing:
                 continue
             await self._account.journal.run(lambda journal: journal.mark_read(intent.pairs))
             return
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A send that the journal knows of: over which driver, and under which id if that can be chosen."""
+
+    driver: port.WhatsApp
+    message_id: str | None
+
+
+def _sends(intents: Iterable[Intent]) -> Send | None:
+    return next((intent for intent in intents if isinstance(intent, Send)), None)
 
 
 class _TooFast(Exception):
