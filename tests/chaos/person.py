@@ -18,6 +18,7 @@ from slixmpp import JID
 from slixmpp.exceptions import IqError, IqTimeout
 from slixmpp.stanza import Message
 from slixmpp.xmlstream import StanzaBase
+from slixmpp.xmlstream.xmlstream import NotConnectedError
 
 from tests.chaos.history import Shown, merged
 from tests.harness.prosody import Prosody
@@ -72,12 +73,12 @@ class Person:
 
     async def run(self) -> None:
         """Be online, again and again, until cancelled."""
-        asking = asyncio.create_task(self._ask())
         try:
-            while True:
-                await self._stay()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._ask())
+                while True:
+                    await self._stay()
         finally:
-            asking.cancel()
             if self.client:
                 await self.client.disconnect(wait=1.0)
 
@@ -108,7 +109,8 @@ class Person:
         while True:
             await asyncio.sleep(ASK)
             if self.client and self.outstanding:
-                self.client.plugin["xep_0198"].request_ack()  # type: ignore[no-untyped-call]  # slixmpp leaves it untyped
+                with suppress(NotConnectedError):  # it knows before it tells us
+                    self.client.plugin["xep_0198"].request_ack()  # type: ignore[no-untyped-call]  # slixmpp has no types
 
     # --- what came ---
 

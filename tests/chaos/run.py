@@ -116,6 +116,8 @@ class Run:
             await self.town.sandbox.clear_faults()
             await self._settle()
             await self._read()
+            if looking.done():
+                await looking  # raises what ended it: nobody has looked on since
         finally:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
