@@ -3,34 +3,22 @@
 import argparse
 import asyncio
 import os
-import ssl
-import urllib.request
 from pathlib import Path
 
-from tests.demo.picture import read
+from tests.demo.picture import LOOPBACK, fetch, read
 from tests.sandbox.client import SandboxClient
 
 PHONE = "Alice"
-MAX_PICTURE = 1_000_000  # bytes; real ones have about a thousand
-LOOPBACK = "https://localhost:"  # the demo's own upload service, and no other place
-
-
-def content(folder: Path, picture: str) -> bytes:
-    """Fetch the picture: from a file, or from the demo's upload service with the demo's authority."""
-    if not picture.startswith(LOOPBACK):
-        return Path(picture).read_bytes()
-    trust = ssl.create_default_context(cafile=str(folder / "prosody" / "ca" / "ca.crt"))
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust))
-    with opener.open(picture, timeout=5) as answer:
-        fetched: bytes = answer.read(MAX_PICTURE)
-    return fetched
 
 
 async def scan(folder: Path, picture: str) -> int:
     """Scan it with the phone; gives the number of the linked device."""
-    text = read(await asyncio.to_thread(content, folder, picture))
+    if picture.startswith(LOOPBACK):
+        content = await asyncio.to_thread(fetch, picture, folder / "prosody" / "ca" / "ca.crt")
+    else:
+        content = await asyncio.to_thread(Path(picture).read_bytes)
     async with SandboxClient.of_config(folder / "sandbox" / "sandbox.json") as sandbox:
-        return await (await sandbox.find(PHONE)).scan(text)
+        return await (await sandbox.find(PHONE)).scan(read(content))
 
 
 def main() -> int:

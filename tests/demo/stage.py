@@ -3,15 +3,13 @@
 Called by `__main__` and, as the simplest whole system there is, by tests that need everything at once.
 """
 
-import ssl
 import time
-import urllib.request
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from tests.demo import picture
 from tests.harness.local import Local, running_local
 from tests.harness.prosody import Prosody, running_prosody
 from tests.harness.redis import RedisServer, running_redis
@@ -22,7 +20,6 @@ HOST = "localhost"
 GATEWAY = "whatsapp.localhost"
 UPLOAD = "upload.localhost"
 USER, PASSWORD = "alice", "alice-demo"
-MAX_PICTURE = 1_000_000  # bytes of a code's picture; real ones have about a thousand
 
 
 @dataclass
@@ -36,17 +33,8 @@ class Stage:
     sandbox: SandboxClient | None
 
     def fetch(self, url: str) -> bytes:
-        """Fetch a picture from the upload service, trusting the demo's own authority; only from there."""
-        parts = urlsplit(url)
-        if (parts.scheme, parts.hostname, parts.port) != ("https", HOST, self.prosody.ports.https):
-            raise ValueError("this is not an address of the demo's upload service")
-        context = ssl.create_default_context(cafile=str(self.prosody.ca_file))
-        opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
-        )
-        with opener.open(url, timeout=5) as answer:
-            content: bytes = answer.read(MAX_PICTURE)
-        return content
+        """Fetch a picture from the upload service; only from there."""
+        return picture.fetch(url, self.prosody.ca_file)
 
 
 class Say:
