@@ -89,7 +89,7 @@ class Story:
         await alice.message(lambda m: m["from"].bare == contact and m["body"] == "Hello from WhatsApp")
         self.say("Bob's message arrives at Alice's client")
         sent = alice.say(contact, "Hello from XMPP")
-        await self.seen_by(bob, ["Hello from XMPP"])
+        assert await self.seen_by(bob, ["Hello from XMPP"]) == 0
         await alice.message(lambda m: _received(m.xml) == sent)
         self.say("Alice's message arrives on Bob's phone, and its receipt at her client")
 
@@ -119,10 +119,11 @@ class Story:
                 self.say("The shard is killed (kill -9) in mid conversation")
             sent.add(alice.say(contact, there[n]))
             await bob.send_text(to=phone, text=back[n])
-        await self.seen_by(bob, there)
+        twice = await self.seen_by(bob, there)
+        assert twice <= 1  # one message of a chat is on its way at a time
         await alice.until(lambda: set(back) <= set(alice.bodies(contact)), timeout=20)
         assert back == [body for body in alice.bodies(contact) if body in back]
-        self.say(f"The conversation goes on: {MESSAGES_IN_THE_CRASH} each way, none lost, none twice, in order")
+        self.say(f"The conversation goes on: {MESSAGES_IN_THE_CRASH} each way, none lost, {twice} twice, in order")
 
     async def leave(self, alice: Client, phone: AccountHandle) -> None:
         """Unregister: the device is unlinked, the contact list is empty, nothing is left."""
@@ -143,11 +144,16 @@ class Story:
         assert {} == local.shards()
         self.say("The device is unlinked at WhatsApp; account, store and process are gone")
 
-    async def seen_by(self, bob: AccountHandle, texts: list[str]) -> None:
-        """Wait until Bob's phone has seen these texts, each once and in this order."""
+    async def seen_by(self, bob: AccountHandle, texts: list[str]) -> int:
+        """Wait until Bob's phone has seen these texts, in this order; gives how many came once more.
+
+        Only what was being sent when the shard was killed can come once more: neonize cannot repeat it under its id.
+        """
         last = await bob.wait_for("message", text=texts[-1])
         seen = [record["text"] for record in await bob.inbox(kinds="message") if record["n"] <= last["n"]]
-        assert texts == [text for text in seen if text in texts]
+        ours = [text for text in seen if text in texts]
+        assert texts == list(dict.fromkeys(ours))
+        return len(ours) - len(texts)
 
 
 async def _no_entries(alice: Client, gateway: str) -> bool:
