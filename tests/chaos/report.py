@@ -78,6 +78,8 @@ def _out(books: Books, outcome: Outcome) -> list[Row]:
 
 def _in(run: Run, outcome: Outcome) -> list[Row]:
     books, share = run.books, len(outcome.lost) / max(1, outcome.sent)
+    # What came unreadable comes a second time, behind what was written meanwhile: on every WhatsApp device.
+    late = [token for token in outcome.reordered if books.ids[token] in run.watch.asked_again]
     bad = unexcused(outcome.lost, books.ids, run.watch.acknowledged.at, run.nemesis.kills, books.journaled)
     return [
         Row("WhatsApp -> XMPP: sent", outcome.sent),
@@ -85,7 +87,8 @@ def _in(run: Run, outcome: Outcome) -> list[Row]:
         Row("WhatsApp -> XMPP: lost inside neonize at a kill", len(outcome.lost), "<= 0.5 %", share <= MOST_LOST),
         zero("WhatsApp -> XMPP: lost in any other way", bad),
         zero("WhatsApp -> XMPP: doubled", outcome.doubled),
-        zero("WhatsApp -> XMPP: out of order", outcome.reordered),
+        Row("WhatsApp -> XMPP: unreadable at first, and so behind others", len(late)),
+        zero("WhatsApp -> XMPP: out of order", len(outcome.reordered) - len(late)),
         zero("WhatsApp -> XMPP: at another owner's or contact's", outcome.leaked),
         zero("messages that nobody sent", len(outcome.strange)),
         Row("WhatsApp -> XMPP: shown live, in no archive", books.unarchived),

@@ -56,7 +56,7 @@ class Watch:
     backwards: int = 0  # heartbeats of an epoch below one seen before
     looks: int = 0
     received: dict[str, list[Seen]] = field(default_factory=lambda: defaultdict(list))  # by contact, in order
-    other: dict[str, int] = field(default_factory=lambda: defaultdict(int))  # kinds of records that are no message
+    asked_again: set[str] = field(default_factory=set)  # WhatsApp ids that a shard could not read, and asked for again
 
     async def run(self) -> None:
         """Look on until cancelled."""
@@ -118,8 +118,8 @@ class Watch:
         while True:
             for record in await self.town.contacts[contact].inbox(since, POLL):
                 since = record["n"]
-                if record["kind"] != "message":
-                    self.other[record["kind"]] += 1
-                elif token := Token.read(record["text"]):
+                if record["kind"] == "retry":
+                    self.asked_again.add(record["id"])
+                elif record["kind"] == "message" and (token := Token.read(record["text"])):
                     sender = owners.get(record["from"], "nobody")
                     self.received[contact].append(Seen(sender, contact, Direction.OUT, token, str(since)))

@@ -128,6 +128,18 @@ def test_defects_towards_xmpp(harm: Callable[[Run], object], expected: list[str]
     assert [f"WhatsApp -> XMPP: {name}" for name in expected] == failing(run)
 
 
+def test_what_had_to_be_asked_for_again_is_late() -> None:
+    """Behind others is the place of a message that came unreadable; of no other one."""
+    run = clean()
+    seen = run.books.seen[IN]
+    seen.append(seen.pop(0))
+    assert ["WhatsApp -> XMPP: out of order"] == failing(run)
+    run.watch.asked_again = {run.books.ids[seen[-1].token]}
+    assert [] == failing(run)
+    run.watch.asked_again = {run.books.ids[seen[-2].token]}
+    assert ["WhatsApp -> XMPP: out of order"] == failing(run)
+
+
 @pytest.mark.parametrize(
     ("harm", "expected"),
     [
