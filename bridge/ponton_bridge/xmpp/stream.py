@@ -159,7 +159,8 @@ class ShardStream:
             wait = delay(failures, self._random, FIRST, LONGEST)
             self.inbox.put_nowait(Closed(closed.condition, closed.text, closed.opened, wait))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ending.wait(), wait)
+                async with asyncio.timeout(wait):  # not wait_for: Python 3.11's may swallow a cancellation
+                    await self._ending.wait()
 
     async def close(self) -> None:
         """End for good, in peace: the last ack goes out first."""

@@ -134,7 +134,8 @@ class ShardClient:
         while (left := until - loop.time()) > 0:
             if inbox.full:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(inbox.wait_for_room(), left)
+                    async with asyncio.timeout(left):
+                        await inbox.wait_for_room()
                 continue
             block = max(1, int(left * 1000))
             stream = self._keys.commands
@@ -147,7 +148,9 @@ class ShardClient:
         """Say out of turn what is new; with Redis away the next renewal says it."""
         while True:
             try:
-                await asyncio.wait_for(self._news.wait(), IDLE)
+                # COMPAT: not wait_for, which swallows a cancellation that meets its result (Python 3.11; gone in 3.12)
+                async with asyncio.timeout(IDLE):
+                    await self._news.wait()
             except TimeoutError:
                 await self._second.close()
                 continue
