@@ -167,6 +167,28 @@ async def test_hears_what_was_said_before(redis: RedisServer) -> None:
     await door.close()
 
 
+async def test_a_heartbeat_from_before_the_first_state_is_old(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a shard was when it started does not pass for newer than what it has told since."""
+    monkeypatch.setattr("ponton_operator.cluster.coordination.SWEEP", 0.1)
+    ears = Ears(redis.url)
+    shard = ShardClient(ears.redis.shard_url("acc-1", 7), Keys("wa", "acc-1"), 7, "i")
+
+    async def handle(command: Command) -> Result:
+        return Result(command.id, 1)
+
+    async with ears.open() as coordination:
+        await coordination.prepare("acc-1", 7)
+        running = asyncio.create_task(shard.run(handle, lambda: Heartbeat(7, "i", time.time(), "Starting")))
+        await until(lambda: ears.heard)
+        assert {("Starting", 0.0)} == {(state.reason, state.since) for state in ears.heard}
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+        await shard.release()
+
+
 async def test_unlinking_says_what_was_wrong(redis: RedisServer) -> None:
     """No answer, and no Redis, are sentences; nothing is raised."""
     async with Ears(redis.url).open() as coordination:

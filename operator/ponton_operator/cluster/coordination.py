@@ -5,7 +5,6 @@ they are made again. Nothing here is ever the only copy of anything.
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -148,7 +147,7 @@ def _state(account: str, beat: Heartbeat) -> StateChange:
         epoch=beat.epoch,
         instance=beat.instance,
         reason=beat.reason,
-        since=beat.since or time.time(),
+        since=beat.since,  # 0.0 before the first state: then everything that was told is newer
         xmpp=beat.xmpp,
         paired=beat.paired,
     )
