@@ -131,7 +131,7 @@ async def test_new_contacts_blocked(owner: Owner) -> None:
 
 @pytest.mark.parametrize("name", ODD)
 async def test_event_stream_dies(owner: Owner, name: str) -> None:
-    """A stanza that the library cannot take, twice: a new connection each time, told once; what is behind it arrives."""
+    """A stanza that the library cannot take, twice: each time a new connection, told once; what follows arrives."""
     odd = ODD[name] | {"attrs": ODD[name].get("attrs", {}) | {"from": {"jid": owner.bob.lid}}}
     (device,) = await owner.devices()
     for turn in range(2):
@@ -146,6 +146,7 @@ async def test_says_its_state_while_the_process_hangs(owner: Owner) -> None:
     """A shard that does not move any more does not keep the desk from answering, and works on when it does."""
     await owner.phone.unlink()
     await owner.hears(Reason.LOGGED_OUT)
+    await owner.stands(Reason.LOGGED_OUT)
     os.kill(owner.pid() or 0, signal.SIGSTOP)
     try:
         await owner.says(Reason.LOGGED_OUT)
@@ -239,6 +240,7 @@ async def hangs_for_long(owner: Owner, _thawed: asyncio.Event) -> None:
 
     await owner.phone.unlink()
     await owner.hears(Reason.LOGGED_OUT)
+    await owner.stands(Reason.LOGGED_OUT)
     os.kill(owner.pid() or 0, signal.SIGSTOP)
     try:
         await until(silent, timeout=HEARTBEAT_TTL + PATIENCE, what="the end of the heartbeat")
