@@ -22,7 +22,7 @@ from ponton_operator.plan.values import (
     WriteStatus,
 )
 from ponton_operator.resources.account import AccountStatus, BridgeAccount, RetryStatus
-from ponton_operator.resources.base import Truth
+from ponton_operator.resources.base import Truth, moment
 
 NOW = 1_800_000_000.0
 FIRST = int(NOW * 1000)
@@ -265,6 +265,22 @@ def test_stops_when_people_want_it(desired: str, phase: Phase) -> None:
     assert (phase, desired, 0) == (gone.phase, gone.reason, gone.retry.failures)
     assert [] == plan_account(make(gone, desired=desired), READY, NOW + 4)
     assert isinstance(rest(plan_account(make(gone), READY, NOW + 5))[0], Start)
+
+
+def test_stopping_and_starting_again_is_a_way_out() -> None:
+    """Whatever parked it or made it wait, an account that was Stopped and is Running again starts at once."""
+    parked = written(plan_account(running(), replace(ended(0), state=told("Replaced")), NOW + 1))
+    waiting = parked.model_copy(update={"retry": RetryStatus(failures=9, not_before=moment(NOW + 300))})
+    stopped = written(plan_account(make(waiting, desired="Stopped", wake=2), READY, NOW + 2))
+    assert (None, RetryStatus(), 2) == (stopped.parking, stopped.retry, stopped.wake)
+    assert isinstance(rest(plan_account(make(stopped, wake=2), READY, NOW + 3))[0], Start)
+
+
+@pytest.mark.parametrize("desired", ["Running", "Stopped"])
+def test_a_lost_node_is_told_nothing(desired: str) -> None:
+    """As long as its node does not answer, a process is not told to end either: that waits until somebody hears it."""
+    lost = replace(READY, processes=(Process(FIRST, lost=True), Process(FIRST - 1, lost=True)))
+    assert [] == rest(plan_account(make(running().status, desired=desired), lost, NOW + 1))
 
 
 def test_the_older_resource_counts() -> None:
