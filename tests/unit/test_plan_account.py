@@ -281,6 +281,7 @@ def test_a_lost_node_is_told_nothing(desired: str) -> None:
     """As long as its node does not answer, a process is not told to end either: that waits until somebody hears it."""
     lost = replace(READY, processes=(Process(FIRST, lost=True), Process(FIRST - 1, lost=True)))
     assert [] == rest(plan_account(make(running().status, desired=desired), lost, NOW + 1))
+    assert [] == rest(plan_account(make(None, desired=desired), lost, NOW + 1))
 
 
 def test_the_older_resource_counts() -> None:
