@@ -206,12 +206,21 @@ async def test_without_a_pid_file_it_runs_all_the_same(nursery: Nursery) -> None
     await nursery.children.stop_all()
 
 
-async def test_grandchildren_do_not_hold_the_log(nursery: Nursery) -> None:
-    """A child's end is seen although something that it started still has its output open."""
-    code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-I', '-S', '-c', {SLEEP!r}]); print('x')"
-    nursery.start("a", 7, code + "; import os; print(os.getpid(), flush=True)")
+async def test_what_a_child_started_ends_with_it(nursery: Nursery) -> None:
+    """Processes that a child left running are killed with its group; until then they do not hold up its end."""
+    code = f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-I', '-S', '-c', {SLEEP!r}]); print(p.pid)"
+    nursery.start("a", 7, code)
     await until(lambda: nursery.changed)
-    log = (nursery.root / "a.log").read_text()
-    assert "x" == log.split()[0]
-    group = int(log.split()[1])
-    os.killpg(group, signal.SIGKILL)
+    grandchild = int((nursery.root / "a.log").read_text())
+    await until(lambda: not alive(grandchild))
+
+
+async def test_a_runaway_does_not_hold_the_log(nursery: Nursery) -> None:
+    """Even one that left the group and still has the output open does not keep the child's end from being seen."""
+    code = (
+        f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-I', '-S', '-c', {SLEEP!r}],"
+        " start_new_session=True); print(p.pid)"
+    )
+    nursery.start("a", 7, code)
+    await until(lambda: nursery.changed)
+    kill(int((nursery.root / "a.log").read_text()))

@@ -76,11 +76,26 @@ async def test_an_older_store_is_given_to_its_user(world: World) -> None:
     (store / "deep").mkdir(parents=True)
     (store / "deep" / "whatsapp.db").touch()
     (store / "link").symlink_to(outside)
+    (store / "second-name").hardlink_to(outside)
     async with world.up():
         world.put("acc-1")
         await until(lambda: world.started("acc-1"))
-    assert {300_000} == {path.lstat().st_uid for path in (store, *store.rglob("*"))}
+    assert {300_000} == {path.lstat().st_uid for path in (store, *store.rglob("*")) if path.name != "second-name"}
     assert 0 == outside.stat().st_uid
+
+
+async def test_what_a_shard_put_among_its_secrets_is_removed(world: World) -> None:
+    """Links and folders in the place of secrets keep no successor from starting, and lead nowhere."""
+    outside = world.root / "outside"
+    outside.write_text("untouched")
+    secrets = world.root / "state" / "shards" / "acc-1" / "secrets"
+    (secrets / "owner" / "deep").mkdir(parents=True)
+    (secrets / "redis-url").symlink_to(outside)
+    async with world.up():
+        world.put("acc-1")
+        await until(lambda: world.started("acc-1"))
+    assert {"owner", "component-secret", "redis-url"} == world.started("acc-1")[0]["secrets"].keys()
+    assert "untouched" == outside.read_text()
 
 
 async def test_an_account_too_many_is_told(world: World) -> None:

@@ -80,16 +80,19 @@ def write_whole(path: Path, text: str, *, mode: int = 0o600, uid: int | None = N
 def make_private(folder: Path, uid: int | None = None) -> None:
     """Make a folder that only one user may enter, and give it and what is in it to that user.
 
-    Links are not followed: what a shard put into its folder must not lead us to give away something else.
+    Neither links nor a folder that is exchanged meanwhile lead out of it, and a file with a second name is not given
+    away: what a shard, or something that it left running, put there must not make us hand over anything else.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
     if uid is None:
         return
-    for root, folders, files in os.walk(folder):
-        for entry in (root, *(os.path.join(root, name) for name in (*folders, *files))):  # noqa: PTH118  # os.walk's
-            if os.lstat(entry).st_uid != uid:
-                os.chown(entry, uid, uid, follow_symlinks=False)
+    os.chown(folder, uid, uid)
+    for _, folders, files, here in os.fwalk(folder, follow_symlinks=False):
+        for name in (*folders, *files):
+            found = os.stat(name, dir_fd=here, follow_symlinks=False)
+            if found.st_uid != uid and (found.st_nlink == 1 or stat.S_ISDIR(found.st_mode)):
+                os.chown(name, uid, uid, dir_fd=here, follow_symlinks=False)
 
 
 def empty(folder: Path) -> None:

@@ -57,9 +57,7 @@ class Home:
         if wipe:
             empty(self.store)
         make_private(self.secrets, self.uid)
-        for entry in self.secrets.iterdir():
-            if entry.name not in secrets:
-                entry.unlink()
+        empty(self.secrets)
         for name, value in secrets.items():
             write_whole(self.secrets / name, value, uid=self.uid, durable=False)  # written anew for each start
 

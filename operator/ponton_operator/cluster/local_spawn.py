@@ -55,6 +55,9 @@ class Child:
     def _reap(self) -> None:
         """The descriptor of a process becomes readable when it has ended (pidfd_open(2))."""
         asyncio.get_running_loop().remove_reader(self._pidfd)
+        if self._popen:  # as long as it is not reaped its group cannot be another's: what it started ends with it
+            with contextlib.suppress(OSError):
+                os.killpg(self.pid, signal.SIGKILL)
         code = self._popen.wait() if self._popen else None
         os.close(self._pidfd)
         if not self._ended.done():
