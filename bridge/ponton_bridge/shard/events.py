@@ -33,7 +33,6 @@ class Event(StrEnum):
     LINK_CHANGED = "link_changed"
     EVENT_FAILED = "event_failed"
     EVENTS_LOST = "events_lost"
-    MESSAGE_SENT = "message_sent"
     MESSAGE_REFUSED = "message_refused"
     MESSAGE_REPEATED = "message_repeated"
     SEND_WAS_UNCERTAIN = "send_was_uncertain"
