@@ -30,6 +30,13 @@ def test_text_arrives() -> None:
     assert [Pair("1001@lid", "3EB0AA", "3EB0AA", "1001@lid", from_me=False, time=NOW)] == bridge.books.pairs
 
 
+@pytest.mark.parametrize("text", ["", " ", "\n\t"])
+def test_empty_text_says_so(text: str) -> None:
+    """A client shows a blank body as nothing at all, so it gets a line."""
+    [stanza] = Dialogue().knows(ANA).hears(from_ana("3EB0AA", Text(text)))
+    assert "[sent an empty message]" == parse(stanza).findtext("{*}body")
+
+
 def test_old_text_has_its_time() -> None:
     """What was written long before says when, in the gateway's name."""
     bridge = Dialogue().knows(ANA, name="Ana")

@@ -20,6 +20,7 @@ from .stanzas import MAX_TEXT, body, delay, label, message, stanza_id
 
 EDIT_WITHIN: Final = 15 * 60  # seconds in which WhatsApp accepts an edit
 REPLY: Final = "urn:xmpp:reply:0"  # XEP-0461
+EMPTY: Final = "[sent an empty message]"  # a client shows a blank body as nothing at all
 
 
 def from_whatsapp(event: port.Event, ctx: Context) -> Rendered | None:
@@ -55,7 +56,7 @@ def incoming(event: port.Message, ctx: Context, text: str, more: Iterable[Elemen
     stanza = message(
         ctx,
         ctx.full(event.chat),
-        body(text),
+        body(text if text.strip() else EMPTY),
         *more,
         el("request", xml.RECEIPTS),
         el("markable", xml.MARKERS),
