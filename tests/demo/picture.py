@@ -14,6 +14,8 @@ from PIL import Image
 LOOPBACK = "https://localhost:"  # the upload service of a stage, and no other place
 MAX_BYTES = 1_000_000  # real ones have about a thousand
 MAX_PIXELS = 4_000_000  # a code's picture has 150,000
+# As a phone reads: in one picture of 750 the rows of a QR code also pass for a bar code (ITF).
+QR_ONLY = zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode)
 
 
 def fetch(url: str, ca_file: Path) -> bytes:
@@ -32,8 +34,7 @@ def read(content: bytes) -> str:
     picture = Image.open(io.BytesIO(content))
     if picture.width * picture.height > MAX_PIXELS:
         raise ValueError("the picture is too large")
-    # As a phone reads: QR codes only. In one picture of 750 the rows of a QR code also pass for a bar code (ITF).
-    found = zxingcpp.read_barcodes(picture, formats=zxingcpp.BarcodeFormat.QRCode)
+    found = zxingcpp.read_barcodes(picture, formats=QR_ONLY)
     if len(found) != 1:
         raise ValueError(f"there are {len(found)} codes in the picture, not one")
     return str(found[0].text)
