@@ -74,8 +74,10 @@ async def test_agrees_to_a_subscription_and_asks_back() -> None:
     expected = [
         f"<presence type='subscribed' to='{ALICE}' from='{DOMAIN}'/>",
         f"<presence type='subscribe' to='{ALICE}' from='{DOMAIN}'/>",
-        (f"<presence to='{ALICE}' from='{DOMAIN}/gateway'><show>{row.show}</show>"
-        f"<status>{row.sentence}</status></presence>"),
+        (
+            f"<presence to='{ALICE}' from='{DOMAIN}/gateway'><show>{row.show}</show>"
+            f"<status>{row.sentence}</status></presence>"
+        ),
     ]
     assert plains([stanza(literal) for literal in expected]) == plains(heard)
 
