@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from tests.chaos.heavy import KILLS, WAITING, heavy
-from tests.chaos.report import Row, keep, machine, rows, table
+from tests.chaos.report import Row, evidence, keep, machine, rows, table
 from tests.chaos.rogue import rogue
 from tests.chaos.run import FULL, SHORT, Profile, Run, played
 from tests.chaos.town import Town
@@ -59,6 +59,8 @@ async def main() -> int:
             found = await heavy(folder, seed, say, int(WAITING * args.size), int(KILLS * args.size))
         else:
             run, found = await storm(folder, SHORT if args.short else FULL, seed, say)
+            if args.keep:
+                (folder / "evidence.txt").write_text("\n".join(evidence(run)) + "\n")
     finally:
         if args.keep is None:
             shutil.rmtree(folder, ignore_errors=True)

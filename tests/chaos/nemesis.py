@@ -15,6 +15,7 @@ from tests.chaos.town import Town
 from tests.harness.prosody import until
 
 BACK = 60.0  # seconds for a server, or for a killed shard's process, to be there again
+PATIENCE = 60.0  # seconds that an aimed fault waits for a message; then it comes all the same
 LATE = 0.3  # seconds that this machine may be late in reaping and telling us
 
 
@@ -28,6 +29,7 @@ class Nemesis:
     storms: list[float] = field(default_factory=list)  # kills of the runtime
     away: list[Window] = field(default_factory=list)
     done: list[tuple[float, Strike]] = field(default_factory=list)
+    _spoken: dict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))
     _one: asyncio.Lock = field(default_factory=asyncio.Lock)  # servers fail one after the other
 
     async def run(self, plan: Iterable[Strike]) -> None:
@@ -36,6 +38,10 @@ class Nemesis:
         async with asyncio.TaskGroup() as tasks:
             for strike in plan:
                 tasks.create_task(self._at(begun + strike.at, strike))
+
+    def spoke(self, owner: str) -> None:
+        """A message of this owner, in either direction, is written now."""
+        self._spoken.pop(owner, asyncio.Event()).set()
 
     async def _at(self, moment: float, strike: Strike) -> None:
         await asyncio.sleep(moment - time.monotonic())
@@ -62,6 +68,10 @@ class Nemesis:
 
     async def _kill_shard(self, strike: Strike) -> None:
         owner = strike.owner or ""
+        if strike.aimed is not None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._spoken[owner].wait(), PATIENCE)
+            await asyncio.sleep(strike.aimed)
         pid, now = await self._pid(owner), time.time()
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)

@@ -10,6 +10,7 @@ Each connection is a new stream, as after a kill -9 of the server there is nothi
 
 import asyncio
 import itertools
+import random
 from collections.abc import Iterator
 from contextlib import suppress
 from xml.etree import ElementTree as ET
@@ -29,7 +30,7 @@ SID = "urn:xmpp:sid:0"
 RSM = "http://jabber.org/protocol/rsm"
 FORWARDED = "{urn:xmpp:forward:0}forwarded/{jabber:client}message"
 ASK = 0.5  # seconds between two requests for an acknowledgement while one is missing
-AGAIN = 0.1  # seconds between two looks whether the server is back
+AGAIN = (0.1, 2.0)  # seconds until the next look whether the server is back; not all at once, as real clients
 PAGE = 200  # messages in one page of the archive; more than Prosody gives by default
 
 
@@ -41,12 +42,14 @@ class Person:
         self.jid = f"{local}@{prosody.domain}"
         self.client: Client | None = None
         self.outstanding: dict[str, tuple[str, str]] = {}
-        self.resent = 0
+        self.resent = 0  # messages that were written to a stream before
         self.logins = 0
         self._prosody = prosody
         self._password = password
         self._clients: list[Client] = []
+        self._written: set[str] = set()
         self._ids = itertools.count()
+        self._dice = random.Random(local)
 
     # --- sending ---
 
@@ -60,6 +63,7 @@ class Person:
     def _write(self, id_: str) -> None:
         if self.client is None:
             return
+        self._written.add(id_)
         to, body = self.outstanding[id_]
         message = self.client.make_message(mto=JID(to), mbody=body, mtype="chat")
         message["id"] = id_
@@ -97,13 +101,13 @@ class Person:
                 client.abort()
                 return
             self.client = client
-            self.resent += len(self.outstanding)
+            self.resent += sum(id_ in self._written for id_ in self.outstanding)
             self.logins += 1
             for id_ in list(self.outstanding):
                 self._write(id_)
             await client.disconnected
             self.client = None
-        await asyncio.sleep(AGAIN)
+        await asyncio.sleep(self._dice.uniform(*AGAIN))
 
     async def _ask(self) -> None:
         while True:

@@ -82,13 +82,13 @@ async def rogue(town: Town, owner: str, folder: Path) -> list[Row]:
 
     got_in = await _logins(town, owner) - logins - 1  # the successor's own
     stayed = local.shards().get(name) == successor
-    fenced = copy.log().count('"stream_fenced"')
+    fenced = copy.log().count('"reason":"Fenced","phase"')
     by_hand = await _streams(town, owner, copy) + await _redis(town, copy)
     return [
         zero("copy beside the true shard: exit code", beside),
         Row("the true shard went on", int(undisturbed), "1", undisturbed),
         zero("copy of an old epoch: exit code", behind),
-        Row("copies that Prosody fenced", fenced, "2", fenced == 2),
+        Row("copies that were fenced, by Prosody or Redis", fenced, "2", fenced == 2),
         Row("the successor went on", int(stayed), "1", stayed),
         zero("copies that started WhatsApp", copy.log().count('"driver_started"')),
         zero("logins at WhatsApp by copies", got_in),

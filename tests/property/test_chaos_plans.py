@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.chaos.history import Direction
-from tests.chaos.schedule import LASTS, OF_AN_ACCOUNT, Fault, schedule
+from tests.chaos.schedule import AIM, LASTS, OF_AN_ACCOUNT, Fault, schedule
 from tests.chaos.traffic import BURST, GAP, traffic
 
 SEEDS = st.integers(0, 2**32)
@@ -25,7 +25,9 @@ def test_faults_as_asked_for(seed: int, counts: dict[Fault, int], seconds: float
     for strike in strikes:
         low, high = LASTS.get(strike.fault, (0.0, 0.0))
         assert low <= strike.seconds <= high
+        assert strike.aimed is None or (strike.fault is Fault.SHARD_KILLED and 0 <= strike.aimed <= AIM)
         assert (strike.fault in OF_AN_ACCOUNT) == (strike.owner is not None)
+    assert counts.get(Fault.SHARD_KILLED, 0) // 2 == sum(strike.aimed is not None for strike in strikes)
     for fault in OF_AN_ACCOUNT:
         hits = Counter(strike.owner for strike in strikes if strike.fault is fault)
         assert not hits or max(hits.values()) - min(hits[owner] for owner in OWNERS) <= 1

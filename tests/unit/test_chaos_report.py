@@ -16,7 +16,7 @@ from tests.demo.stage import Say
 OUT, IN = Direction.OUT, Direction.IN
 CHATS = neighbours(2, 2, 2)
 COUNT = 100  # messages of each chat and direction
-PROFILE = Profile("tiny", 2, 2, 2, COUNT * len(CHATS), 1.0, {Fault.SHARD_KILLED: 2})
+PROFILE = Profile("tiny", 2, 2, 2, COUNT * len(CHATS), 1.0, 2, {Fault.SHARD_KILLED: 2})
 
 
 def clean() -> Run:
@@ -115,7 +115,7 @@ def test_a_counted_double_is_the_drivers() -> None:
             lambda run: run.books.journaled.update({"o0": {run.books.ids[lose(run, IN)]}}),
             ["lost in any other way"],
         ),
-        (lambda run: [lose(run, IN) for _ in range(3)], ["lost inside neonize at a kill"]),  # of 400
+        (lambda run: [lose(run, IN) for _ in range(3)], ["lost inside neonize at a kill"]),  # two at most
         (lambda run: again(run, IN), ["doubled"]),
         (lambda run: astray(run, IN), ["at another owner's or contact's"]),
         (lambda run: swap(run, IN), ["out of order"]),
