@@ -4,7 +4,7 @@ UV ?= $(shell command -v uv || echo $(TOOLS)/bin/uv)
 RUN = $(UV) run --frozen --all-extras
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: setup check test demo clients bench chaos
+.PHONY: setup check test retest demo clients bench chaos
 
 setup: ## Install what is missing: Debian packages (as root), uv (into .tools), the Python environment
 	sh tests/setup.sh
@@ -20,6 +20,9 @@ check: ## Lint, types, layers, Lua
 test: ## Everything that must hold, on real servers started by the tests (<= 15 minutes on two cores)
 	busted --lua=/usr/bin/lua5.4 tests/lua
 	$(RUN) pytest -n 2 --dist loadfile
+
+retest: ## What failed in the last run, once more and one after the other
+	$(RUN) pytest --last-failed --last-failed-no-failures=none
 
 demo: setup ## The whole story on this machine; AUTO=1 plays it by itself, LIVE=1 uses a real phone
 	$(RUN) python -m tests.demo
