@@ -113,7 +113,6 @@ class World:
         for epoch in self.alive():
             life = self.lives[epoch]
             life.ended, life.code = self.now, code
-            self._expect_backoff(epoch, life)
             self.show(*(self._ended(p) if p.epoch == epoch else p for p in self.views[-1]))
 
     def vanish(self) -> None:
@@ -121,7 +120,6 @@ class World:
         for epoch in self.alive():
             life = self.lives[epoch]
             life.ended, life.code = self.now, None
-            self._expect_backoff(epoch, life)
             self.show(*(p for p in self.views[-1] if p.epoch != epoch))
 
     def _ended(self, process: Process) -> Process:
@@ -129,7 +127,7 @@ class World:
         return replace(process, ended=True, exit_code=life.code, told=life.told, lost=False)
 
     def _expect_backoff(self, epoch: int, life: Life) -> None:
-        """Keep an own count of ends that nobody asked for; the plan may be slower, never faster."""
+        """Keep an own count of ends that nobody asked for, from when they are seen; the plan is never faster."""
         reason = self.state.reason if self.state and self.state.epoch == epoch else ""
         if life.told or (life.code == EX_OK and reason in PARKS):
             self.failures, self.not_before = 0, 0.0
@@ -190,8 +188,11 @@ class World:
     def _write(self, status: AccountStatus) -> bool:
         if self.seen_account != len(self.accounts) - 1:
             return False  # refused: somebody else was first
+        before = self.account.status.shard
         self.accounts.append(self.account.model_copy(update={"status": status}))
         self.seen_account = len(self.accounts) - 1
+        if before and before.ended is None and (status.shard is None or status.shard != before):
+            self._expect_backoff(before.epoch, self.lives[before.epoch])
         if status.retry.failures == 0 and self.account.spec.desired is not Desired.RUNNING:
             self.failures, self.not_before = 0, 0.0  # stopping and starting again is a person's way round
         return True
