@@ -22,6 +22,7 @@ IN_FLIGHT: Final = 512  # rows written and not covered; twice the server's windo
 FOLLOWERS: Final = 20_000  # passing stanzas behind rows: a presence for each contact of a full roster
 POISON: Final = frozenset({"policy-violation", "not-well-formed", "bad-format", "invalid-xml", "unsupported-encoding"})
 PATIENCE: Final = 3  # streams that may end over the same row before a notice takes its place
+FORGET_PAUSE: Final = 0.25  # seconds in which covered rows gather: each forgetting costs a sync of the disk
 DRAIN_LOOK: Final = 0.05  # seconds between two looks while the shard ends
 UNSENDABLE: Final = "[A message could not be shown here: look at your phone.]"
 
@@ -136,6 +137,7 @@ class Outbox:
     async def _forget_rows(self) -> None:
         while True:
             await self._forget.wait()
+            await asyncio.sleep(FORGET_PAUSE)
             self._forget.clear()
             await self._account.journal.run(lambda journal, seq=self._covered: journal.covered(seq))  # type: ignore[misc]  # as above
 
