@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from ponton_bridge.coordination.contract import StateChange
 from ponton_bridge.model.states import Reason
 from ponton_operator.plan.account import plan_account
-from ponton_operator.plan.ends import EX_OK, HEALTHY_AFTER, PARKS, backoff
+from ponton_operator.plan.ends import EX_OK, HEALTHY_AFTER, PARKS
 from ponton_operator.plan.values import (
     Action,
     Again,
@@ -37,6 +37,11 @@ def new_account(**spec: object) -> BridgeAccount:
             "spec": {"owner": "alice@example.test", "gatewayRef": {"name": "wa"}, **spec},
         }
     )
+
+
+def expected_wait(failures: int) -> float:
+    """Say in other words than the product what the wait should be: at once, then 1, 2, 4 … up to 300 s."""
+    return [0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256][failures] if failures < 11 else 300
 
 
 @dataclass(slots=True)
@@ -134,7 +139,7 @@ class World:
             return
         lived = self.now - life.started
         self.failures = 1 if lived >= HEALTHY_AFTER else self.failures + 1
-        self.not_before = self.now + backoff(self.failures)
+        self.not_before = self.now + expected_wait(self.failures)
 
     # ---- the driver ----------------------------------------------------------------------------------------
 
