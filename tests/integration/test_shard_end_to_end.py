@@ -202,16 +202,21 @@ async def test_is_killed_again_and_again(tmp_path: Path) -> None:
 
 
 async def test_drains_when_it_is_told_to_end(tmp_path: Path) -> None:
-    """Ends with 0 in the middle of a conversation; its successor, of the next epoch, goes on where it was."""
+    """Ends with 0 in the middle of two conversations; its successor, of the next epoch, goes on where it was.
+
+    Two contacts, because whatsmeow sometimes garbles a session in which both sides speak at once (a retry heals it,
+    out of order): that is not what is tested here.
+    """
     async with world(tmp_path, PONTON_SEND_PER_MINUTE="0") as here, logged_in(here.prosody, "alice", "pw") as alice:
+        carol = await here.sandbox.contact("Carol")
         await here.link(alice)
         for number in range(50):
-            alice.say(here.bob_jid, f"{number:03}")
+            alice.say(f"{carol.number}@{here.prosody.component}", f"{number:03}")
         await here.bob.burst(here.phone, 50)
         assert 0 == await here.shard.stop()
         here.shard.epoch, here.shard.instance = 2, "instance-2"
         await here.shard.start()
-        assert [f"{number:03}" for number in range(50)] == await here.bob.texts(50)
+        assert [f"{number:03}" for number in range(50)] == await carol.texts(50)
         await alice.until(lambda: len(alice.bodies(here.bob_jid)) >= 50, timeout=20)
         assert [str(number) for number in range(50)] == alice.bodies(here.bob_jid)
 
