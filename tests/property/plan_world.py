@@ -159,14 +159,14 @@ class World:
             outcome=self.outcome,
         )
 
-    def reconcile(self) -> list[Action]:
-        """Plan from what is seen and carry out; gives the actions."""
+    def reconcile(self, *, dies: bool = False) -> list[Action]:
+        """Plan from what is seen and carry out; gives the actions. `dies`: the operator ends after its write."""
         account = self.accounts[self.seen_account]
         actions = plan_account(account, self.look(), self.now)
         self.asked = any(isinstance(a, AskPermit) for a in actions)
         assert len(actions) <= 6
         for action in actions:
-            if not self._do(action):
+            if not self._do(action) or dies:
                 break
         return actions
 
@@ -197,7 +197,7 @@ class World:
         self.accounts.append(self.account.model_copy(update={"status": status}))
         self.seen_account = len(self.accounts) - 1
         if before and before.ended is None and (status.shard is None or status.shard != before):
-            self._expect_backoff(before.epoch, self.lives[before.epoch])
+            self._expect_backoff(before.epoch, self.lives.get(before.epoch) or Life(before.started.timestamp()))
         if status.retry.failures == 0 and self.account.spec.desired is not Desired.RUNNING:
             self.failures, self.not_before = 0, 0.0  # stopping and starting again is a person's way round
         return True
