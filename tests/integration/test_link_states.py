@@ -17,6 +17,7 @@ import pytest_asyncio
 
 from ponton_bridge.model.states import TABLE, Reason
 from ponton_operator.plan.ends import CRASHING_FROM
+from ponton_operator.selfservice import words
 from tests.demo.stage import GATEWAY
 from tests.harness.prosody import until
 from tests.integration.link_bed import PATIENCE, Bed, Owner, built_bed
@@ -94,7 +95,7 @@ async def test_replaced_at_another_place(owner: Owner) -> None:
     await ended(owner, Reason.REPLACED, logins=1, devices=await owner.devices())
     assert ("True", "Paired") == owner.conditions()["Paired"]
     before = await owner.devices()
-    await owner.ask("code")
+    assert words.GOES_ON == await owner.ask("code")
     await owner.stands(Reason.CONNECTED)
     await owner.talk("again")
     assert (2, before) == (await owner.logins(), await owner.devices())
@@ -117,7 +118,7 @@ async def test_banned_for_an_hour(owner: Owner, evicted: bool) -> None:  # noqa:
         assert abs(parked.timestamp() - time.time() - 3600) < 120
         await ended(owner, Reason.BANNED, logins=2, devices=before)
     await owner.bed.sandbox.clear_faults()
-    await owner.ask("code")
+    assert words.GOES_ON == await owner.ask("code")
     await owner.stands(Reason.CONNECTED)
     assert "Banned" not in owner.conditions()
     await owner.talk("again")
@@ -134,7 +135,7 @@ async def test_outdated(owner: Owner) -> None:
     await owner.evict()
     await ended(owner, Reason.OUTDATED, logins=2, devices=before)
     await owner.bed.sandbox.clear_faults()
-    await owner.ask("code")
+    assert words.GOES_ON == await owner.ask("code")
     await owner.stands(Reason.CONNECTED)
     await owner.talk("again")
     assert (3, before) == (await owner.logins(), await owner.devices())
@@ -164,7 +165,7 @@ async def test_fenced_by_a_higher_epoch(owner: Owner) -> None:
     await owner.says(Reason.FENCED)
     assert [] == owner.told()
     assert (1, before) == (await owner.logins(), await owner.devices())
-    await owner.ask("code")
+    assert words.GOES_ON == await owner.ask("code")
     await owner.stands(Reason.CONNECTED)
     await owner.talk("again")
     assert (2, before) == (await owner.logins(), await owner.devices())
@@ -225,10 +226,22 @@ async def test_parked_by_the_host(owner: Owner) -> None:
     await owner.gone()
     await owner.stands(Reason.PARKED)
     await owner.says(Reason.PARKED)
-    await owner.ask("code")
+    assert words.GOES_ON == await owner.ask("code")
     await owner.stands(Reason.CONNECTED)
     await owner.talk("again")
     assert (2, before) == (await owner.logins(), await owner.devices())
+
+
+async def test_unlinked_while_parked(owner: Owner) -> None:
+    """The owner unlinks what the host has parked: a shard is started for it, and the device is gone."""
+    owner.want("Parked")
+    await owner.gone()
+    assert words.UNLINK_CONFIRM == await owner.ask("unlink")
+    assert TABLE[Reason.UNLINKED].sentence == await owner.ask("unlink yes")
+    await owner.stands(Reason.UNLINKED)
+    assert [] == await owner.devices()
+    await owner.link("code")
+    await owner.talk("again")
 
 
 # ---- not linked yet -------------------------------------------------------------------------------------------------

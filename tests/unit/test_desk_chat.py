@@ -122,6 +122,20 @@ async def test_promises_no_code_where_the_link_is_kept() -> None:
     assert [NAME, NAME] == world.accounts.woken
 
 
+async def test_unlinks_a_link_whose_shard_is_parked() -> None:
+    """The device is still linked, so a shard is woken to tell WhatsApp; a host's stop holds against that, too."""
+    world = World()
+    await world.registered()
+    world.accounts.park(ALICE, Reason.BANNED, paired=True)
+    assert [words.UNLINK_CONFIRM] == await world.say("unlink")
+    assert [] == world.accounts.woken
+    world.shards.answer = Result("1", ok=1, sentence="Done.")
+    assert ["Done."] == await world.say("unlink yes")
+    assert ([NAME], [(Verb.UNLINK, "")]) == (world.accounts.woken, world.shards.asked)
+    await world.accounts.patch(NAME, desired=Desired.STOPPED)
+    assert [TABLE[Reason.STOPPED].sentence] == await world.say("unlink yes")
+
+
 async def test_asks_the_shard_for_a_new_code() -> None:
     """A running, unlinked shard makes a new code; its own sentence is passed on."""
     world = World()

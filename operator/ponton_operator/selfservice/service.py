@@ -202,8 +202,7 @@ class AccountService:
         reason = await self._reason(account)
         if no_use := _no_use(account, reason):
             return Answer(no_use)
-        keeps_link = account.status.paired and reason not in UNPAIRED | {Reason.STALE_STORE}
-        done = words.GOES_ON if keeps_link else words.NEW_CODE
+        done = words.GOES_ON if _keeps_link(account, reason) else words.NEW_CODE
         if not is_running(account):
             await self._accounts.wake(account.metadata.name)
             return Answer(done)
@@ -228,10 +227,15 @@ class AccountService:
 
     async def _unlink(self, request: Request) -> Answer:
         account = await self._existing(request.owner)
-        if not is_running(account) or TABLE[await self._reason(account)].phase is Phase.WAITING_FOR_SCAN:
+        reason, running = await self._reason(account), is_running(account)
+        if TABLE[reason].phase is Phase.WAITING_FOR_SCAN or not (running or _keeps_link(account, reason)):
             return Answer(words.NOT_LINKED)
+        if account.spec.desired is Desired.STOPPED:
+            return Answer(TABLE[Reason.STOPPED].sentence)
         if not request.sure:
             return Answer(words.UNLINK_CONFIRM, confirm=True)
+        if not running:  # only a shard can tell WhatsApp
+            await self._accounts.wake(account.metadata.name)
         result = await self._shards.command(account.metadata.name, Verb.UNLINK, "", ANSWER_SECONDS, START_SECONDS)
         return _told(result, words.UNLINKED)
 
@@ -256,6 +260,11 @@ def is_deleting(account: BridgeAccount) -> bool:
 def is_running(account: BridgeAccount) -> bool:
     """Tell whether there is, or will soon be, a shard that listens to commands."""
     return account.status.parking is None and account.spec.desired is Desired.RUNNING
+
+
+def _keeps_link(account: BridgeAccount, reason: Reason) -> bool:
+    """Tell whether the device is still linked at WhatsApp, whether or not a shard runs."""
+    return account.status.paired and reason not in UNPAIRED | {Reason.STALE_STORE}
 
 
 def _no_use(account: BridgeAccount, reason: Reason) -> str:
