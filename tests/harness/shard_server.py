@@ -34,6 +34,7 @@ class Peer:
         self.header: dict[str, str] = {}
         self._greeted = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
+        self.counted = 0  # stanzas that came in
 
     async def greet(self) -> None:
         """Read the header and the handshake; a wrong token is answered as the real server does."""
@@ -60,6 +61,7 @@ class Peer:
                 else:
                     self._depth -= 1
                     if self._depth == 1:
+                        self.counted += element.tag.rpartition("}")[2] in {"message", "presence", "iq"}
                         self._elements.put_nowait(element)
         self._elements.put_nowait(None)
 
@@ -70,6 +72,10 @@ class Peer:
     def session(self, *, gen: str = "g", following: int = 1, counted: int = 0, seq: int = 0) -> None:
         """Let the shard in."""
         self.send(f"<session xmlns='{SHARDS}' gen='{gen}' next='{following}' h='{counted}' seq='{seq}'/>")
+
+    def cover(self) -> None:
+        """Tell the shard that everything that came in so far is here."""
+        self.send(f"<a xmlns='{SM}' h='{self.counted}'/>")
 
     def fail(self, condition: str, text: str = "") -> None:
         """End the stream with a stream error."""
@@ -82,6 +88,13 @@ class Peer:
     def cut(self) -> None:
         """Break the connection without a word."""
         self._writer.transport.abort()
+
+    async def read_any(self) -> Element:
+        """Give the next element."""
+        async with asyncio.timeout(DEADLINE):
+            element = await self._elements.get()
+        assert element is not None, "the shard closed"
+        return element
 
     async def read(self, local: str) -> Element:
         """Give the next element of that local name; whatever comes before it is skipped."""
