@@ -22,6 +22,7 @@ from tests.harness.fake_port import FakeWhatsApp
 from tests.harness.prosody import Prosody, running_prosody, until
 from tests.harness.redis import RedisServer, running_redis
 from tests.harness.shard import ACCOUNT, GATEWAY, config_for
+from tests.harness.xmpp import logged_in
 
 
 @pytest.fixture
@@ -181,3 +182,53 @@ async def test_a_shard_that_is_replaced_at_whatsapp_never_fights(config: Config,
         assert "Replaced" == last.reason
     finally:
         await door.close()
+
+
+async def test_whatsapp_waits_for_the_fence(prosody: Prosody, config: Config) -> None:
+    """Makes no driver before Prosody has accepted the epoch, however long that takes."""
+    await prosody.stop()
+    whatsapp = FakeWhatsApp(linked=True)
+    link(config)
+    run = Run(config, whatsapp.make)
+    await until(lambda: run.events().count("stream_closed") >= 2)
+    assert 0 == whatsapp.drivers
+    await prosody.start()
+    await whatsapp.until(lambda: whatsapp.running)
+    run.task.cancel()
+    await asyncio.gather(run.task, return_exceptions=True)
+
+
+async def test_doors_see_the_live_code_and_the_load(prosody: Prosody, config: Config, redis: RedisServer) -> None:
+    """Publishes the code that can be used now, and how the shard is; takes the code back when it is linked."""
+    whatsapp = FakeWhatsApp()
+    door = DoorClient(redis.url, GATEWAY)
+    async with logged_in(prosody, "alice", "pw"):
+        run = Run(config, whatsapp.make)
+        try:
+
+            async def live() -> bool:
+                code = await door.live_code(ACCOUNT)
+                return code is not None and ("qr", "2@code-1-1", 1, 6) == (
+                    code.kind,
+                    code.text,
+                    code.number,
+                    code.total,
+                )
+
+            await until(live)
+            whatsapp.scan()
+
+            async def connected() -> bool:
+                beat = await door.heartbeat(ACCOUNT)
+                return beat is not None and ("Connected", 1, 1) == (beat.reason, beat.paired, beat.xmpp)
+
+            await until(connected, timeout=20)
+            beat = await door.heartbeat(ACCOUNT)
+            assert beat is not None
+            assert (1, "instance-1") == (beat.epoch, beat.instance)
+            assert beat.rss > 10_000
+            assert None is await door.live_code(ACCOUNT)
+        finally:
+            await door.close()
+            run.task.cancel()
+            await asyncio.gather(run.task, return_exceptions=True)
