@@ -134,6 +134,8 @@ class Town:
     users: dict[str, Client] = field(default_factory=dict)
     phones: dict[str, AccountHandle] = field(default_factory=dict)
     throwers: dict[str, Thrower] = field(default_factory=dict)
+    spelled: Mapping[str, str] = field(default_factory=dict)  # other names for owners and contacts
+    codes: list[str] = field(default_factory=list)  # that were shown
     rounds: int = 0
     born: dict[int, str] = field(default_factory=dict)  # pid -> command, when everything was linked
 
@@ -153,26 +155,37 @@ class Town:
         contacts = {name: f"{phone.number}@{GATEWAY}" for name, phone in self.phones.items()}
         trap = f"127.0.0.1:{self.trap.port}"
         return contacts | {
-            "alice": f"alice@{HOST}",
-            "carol": f"carol@{HOST}",
+            "alice": self.owner("alice"),
+            "carol": self.owner("carol"),
             "gateway": GATEWAY,
             "host": HOST,
             "trap": trap,
         }
 
+    def owner(self, name: str) -> str:
+        """Give the bare JID of somebody with a login."""
+        return f"{self.spelled.get(name, name)}@{HOST}"
+
     async def link(self, name: str, contact: str) -> None:
         """Link an owner whose phone knows one contact."""
         client = self.users[name]
-        phone = self.phones[f"{name}-phone"] = await self.sandbox.account(push_name=name, contacts=[contact])
-        self.phones[contact] = await self.sandbox.contact(contact)
+        phone = self.phones[f"{name}-phone"] = await self.sandbox.account(
+            push_name=self.spelled.get(name, name), contacts=[self.spelled.get(contact, contact)]
+        )
+        self.phones[contact] = await self.sandbox.contact(self.spelled.get(contact, contact))
         client.say(GATEWAY, "register")
         shown = await client.message(lambda m: m["from"].bare == GATEWAY and m.xml.find(OOB) is not None, timeout=30)
         content = await asyncio.to_thread(self.stage.fetch, shown.xml.findtext(OOB) or "")
-        await phone.scan(picture.read(content))
+        self.codes.append(picture.read(content))
+        await phone.scan(self.codes[-1])
         sentence = TABLE[Reason.CONNECTED].sentence
         await client.presence(lambda p: p["from"].bare == GATEWAY and p["status"] == sentence, timeout=30)
         jid = f"{self.phones[contact].number}@{GATEWAY}"
-        await client.until(lambda: jid in client.client_roster and client.client_roster[jid]["name"] == contact)
+        await client.until(
+            lambda: (
+                jid in client.client_roster and client.client_roster[jid]["name"] == self.spelled.get(contact, contact)
+            )
+        )
 
     def processes(self) -> dict[int, str]:
         """Give the product's processes: pid -> what it is (command lines hold no secret, nor do failures)."""
@@ -202,11 +215,15 @@ class Town:
 
 
 @asynccontextmanager
-async def built_town(folder: Path, *, log_level: str = "info") -> AsyncIterator[Town]:
-    """Start everything, link both owners, give the town, end everything."""
+async def built_town(
+    folder: Path, *, log_level: str = "info", spelled: Mapping[str, str] | None = None
+) -> AsyncIterator[Town]:
+    """Start everything, link both owners, give the town, end everything; `spelled` gives people other names."""
+    spelled = spelled or {}
+    users = {spelled.get(name, name): password for name, password in USERS.items()}
     async with AsyncExitStack() as stack:
         prosody = await stack.enter_async_context(
-            running_prosody(folder / "prosody", domain=HOST, component=GATEWAY, upload=UPLOAD, users=USERS)
+            running_prosody(folder / "prosody", domain=HOST, component=GATEWAY, upload=UPLOAD, users=users)
         )
         redis = await stack.enter_async_context(running_redis(folder / "redis"))
         sandbox = await stack.enter_async_context(running_sandbox(folder))
@@ -214,12 +231,14 @@ async def built_town(folder: Path, *, log_level: str = "info") -> AsyncIterator[
         local = await stack.enter_async_context(
             running_local(folder / "ponton", prosody, redis, sandbox=sandbox.config_file, template=template)
         )
-        town = Town(Stage(folder, prosody, redis, local, sandbox), sandbox, Trap())
+        town = Town(Stage(folder, prosody, redis, local, sandbox), sandbox, Trap(), spelled=spelled)
         server = await asyncio.start_server(town.trap.accept, "127.0.0.1", 0)
         stack.callback(server.close)
         town.trap.port = server.sockets[0].getsockname()[1]
         for name, password in USERS.items():
-            client = await stack.enter_async_context(logged_in(prosody, name, password, resource="x"))
+            client = await stack.enter_async_context(
+                logged_in(prosody, spelled.get(name, name), password, resource="x")
+            )
             town.users[name] = client
             town.throwers[name] = Thrower(client, town)
         await town.link("alice", "bob")
