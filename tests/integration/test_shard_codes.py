@@ -10,6 +10,7 @@ from slixmpp import JID
 from slixmpp.stanza import Message
 
 from ponton_bridge.coordination.contract import Command, Result, Verb
+from ponton_bridge.model.address import Address
 from ponton_bridge.model.errors import OwnerError
 from ponton_bridge.model.states import TABLE, Reason
 from ponton_bridge.shard.commands import LINKED_ALREADY
@@ -18,6 +19,7 @@ from ponton_bridge.whatsapp import port
 from ponton_bridge.xmpp import codes
 from tests.harness.fake_port import FakeWhatsApp
 from tests.harness.prosody import Prosody, running_prosody, until
+from tests.harness.prosody_config import Options
 from tests.harness.shard import Running, config_for, running_shard
 from tests.harness.xmpp import Client, logged_in
 
@@ -280,3 +282,47 @@ async def test_the_gateway_is_in_the_roster_and_shows_the_state(prosody: Prosody
         await alice.presence(lambda p: p["from"].full == f"{GATEWAY}/gateway" and p["status"] == waiting)
         whatsapp.scan()
         await alice.presence(lambda p: p["status"] == TABLE[Reason.CONNECTED].sentence and p["show"] == "")
+
+
+async def test_a_client_that_has_gone_gets_nothing(prosody: Prosody, config: Config) -> None:
+    """Sends nothing to a client that left, which the server would give to another one or keep; it is told on return."""
+    whatsapp = FakeWhatsApp()
+    async with logged_in(prosody, "alice", "pw", resource="one") as one, running_shard(config, whatsapp) as shard:
+        async with logged_in(prosody, "alice", "pw", resource="two") as two:
+            await two.until(lambda: "picture" in seen(two))
+        await until(lambda: len(shard.account.live.clients) == 1)
+        whatsapp.say(qr(2))
+        await one.until(lambda: seen(one) == [codes.HOW_TO_SCAN, "picture", "retraction", "picture"])
+        async with logged_in(prosody, "alice", "pw", resource="two") as two:
+            await two.until(lambda: seen(two) == ["retraction", "picture"])
+            assert [] == [m for m in two.messages if m.xml.find("{urn:xmpp:delay}delay") is not None]
+        assert 1 == seen(one).count("retraction")
+
+
+async def test_an_ending_shard_takes_its_code_back(prosody: Prosody, config: Config) -> None:
+    """Retracts the picture when the process is told to end: it could link nobody any more."""
+    whatsapp = FakeWhatsApp()
+    async with logged_in(prosody, "alice", "pw") as alice:
+        async with running_shard(config, whatsapp):
+            await alice.until(lambda: "picture" in seen(alice))
+        await alice.until(lambda: seen(alice)[-1] == "retraction")
+
+
+async def test_what_the_server_refuses_is_in_the_log(tmp_path: Path) -> None:
+    """Logs the condition when a privilege is missing, and links all the same."""
+    whatsapp = FakeWhatsApp()
+    options = Options(privileges={"roster": "none", "message": "none"})
+    async with running_prosody(tmp_path / "prosody", users={"alice": "pw"}, options=options) as prosody:
+        config = config_for(prosody, NOWHERE, tmp_path)
+        async with logged_in(prosody, "alice", "pw") as alice, running_shard(config, whatsapp) as shard:
+            await until(lambda: shard.events("request_failed") != [])
+            assert "roster" == shard.events("request_failed")[0]["what"]
+            alice.send_presence(pto=JID(GATEWAY))  # without the roster the gateway learns of a client by itself only
+            await alice.until(lambda: "picture" in seen(alice))
+            whatsapp.scan()
+            await alice.message(lambda m: m["body"] == TABLE[Reason.CONNECTED].sentence)
+            bob = port.Contact(Address(number="4915112345678"), name="Bob")
+            whatsapp.say(port.Contacts((bob,)))
+            await until(lambda: shard.events("stanza_refused") != [])
+            (line, *_) = shard.events("stanza_refused")
+            assert ("iq", "forbidden") == (line["kind"], line["condition"])

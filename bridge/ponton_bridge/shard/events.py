@@ -25,6 +25,7 @@ class Event(StrEnum):
     STREAM_FENCED = "stream_fenced"
     STANZA_EXPIRED = "stanza_expired"
     STANZA_FAILED = "stanza_failed"
+    STANZA_REFUSED = "stanza_refused"
     ROW_REPLACED = "row_replaced"
     REQUEST_FAILED = "request_failed"
     # the WhatsApp side

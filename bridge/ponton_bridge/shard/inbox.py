@@ -20,7 +20,7 @@ from ponton_bridge.shard.account import Account, of_the_store
 from ponton_bridge.shard.events import Event
 from ponton_bridge.store.errors import JournalFull
 from ponton_bridge.store.journal import Journal
-from ponton_bridge.xmpp.stream import Arrived, Closed, Expired, NotOpen, Opened, ShardStream
+from ponton_bridge.xmpp.stream import Arrived, Closed, Expired, NotOpen, Opened, ShardStream, condition
 
 FULL_PAUSE: Final = 1.0  # seconds until a full journal is tried again
 BATCH: Final = 100  # stanzas in one step
@@ -82,6 +82,11 @@ class Inbox:
                 passing.append(one)
             else:
                 self._rows.put_nowait((one.ticket, chat, dump(one.stanza)))
+        for one in passing:
+            if one.stanza.get("type") == "error":
+                self._account.log(
+                    Event.STANZA_REFUSED, "warning", kind=local_name(one.stanza), condition=condition(one.stanza)
+                )
         questions = [one.stanza for one in passing if not _idle(one.stanza)]
         if questions:
             await self._answer(questions)
@@ -156,10 +161,12 @@ class Inbox:
 
 
 def _idle(stanza: Element) -> bool:
-    """Tell the presence that the owner's server sends to each contact at each change: nothing follows from it."""
+    """Tell what asks for nothing: answers, and the presence that the server sends to each contact at each change."""
+    if stanza.get("type") == "error" or (local_name(stanza) == "iq" and stanza.get("type") == "result"):
+        return True
     return (
         local_name(stanza) == "presence"
-        and stanza.get("type") in {None, "unavailable", "error"}
+        and stanza.get("type") in {None, "unavailable"}
         and "@" in stanza.get("to", "")
         and stanza.find(MUC) is None
     )

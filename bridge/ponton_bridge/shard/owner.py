@@ -56,6 +56,10 @@ class Owner:
         if self._timer is None:
             self._present()
 
+    def is_here(self, client: str) -> bool:
+        """Tell whether that client of the owner can take messages now."""
+        return client in self._here
+
     def presence(self, stanza: Element) -> None:
         """Take the presence of an owner's client; a negative priority takes no messages (RFC 6121, 4.7.2.3)."""
         client = stanza.get("from", "")

@@ -119,7 +119,7 @@ class Shard:
         self.incoming = Incoming(account, self.outbox, self.outgoing.settled)
         self.driver = DriverLife(account, make, self._take)
         self.owner = Owner(account, self.stream, self.linking.feed)
-        self.showing = Showing(account, self.stream)
+        self.showing = Showing(account, self.stream, self.owner.is_here)
         self.linking.attach(self.driver, self.owner, self.showing, self.outgoing, self.wishes)
         hooks = Hooks(
             opened=self._opened,
@@ -178,6 +178,7 @@ class Shard:
             self._account.log(Event.DRAIN_CUT_SHORT, "warning", what="sends")
         await self.driver.stop()
         await self.incoming.drained()
+        self.showing.close()
         self.owner.close()
         if self.stream.session is not None:  # else the rows wait for the next process
             await self.outbox.drained()

@@ -6,6 +6,7 @@ shard program.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from ponton_bridge.coordination.contract import LiveCode
@@ -26,11 +27,15 @@ PASSKEY: Final = (
 
 
 class Showing:
-    """`do` takes an effect and returns at once; `run` carries them out in order."""
+    """`do` takes an effect and returns at once; `run` carries them out in order. `is_here` knows the owner's clients.
 
-    def __init__(self, account: Account, stream: ShardStream) -> None:
+    Nothing is sent to a client that has gone: the server would give it to another one, or keep it for later.
+    """
+
+    def __init__(self, account: Account, stream: ShardStream, is_here: Callable[[str], bool]) -> None:
         self._account = account
         self._stream = stream
+        self._is_here = is_here
         self._jobs: asyncio.Queue[ShowCode | ExpireCode] = asyncio.Queue()
         self._newest = ""  # text of the QR that was asked for last
         self._picture: tuple[str, Picture] | None = None  # the QR's text and its uploaded picture
@@ -54,6 +59,11 @@ class Showing:
                     self._expire(kind, codes.USED if linked else codes.EXPIRED)
                     self._explained.clear()
 
+    def close(self) -> None:
+        """Retract whatever is shown: this process can link nobody any more."""
+        for kind in CodeKind:
+            self._expire(kind, codes.EXPIRED)
+
     async def _show(self, code: LiveCode, to: tuple[str, ...]) -> None:
         kind = CodeKind(code.kind)
         self._noticed.clear()
@@ -61,13 +71,13 @@ class Showing:
             if code.text != self._newest:
                 return
             picture = await self._uploaded(code)
-            for resource in to:
+            for resource in filter(self._is_here, to):
                 self._explain(resource, codes.HOW_TO_SCAN if picture else codes.NO_PICTURE)
                 if picture:
                     self._replace(resource, picture)
         else:
             body = PASSKEY if kind is CodeKind.PASSKEY else codes.TYPE_IT.format(code=code.text)
-            for resource in to:
+            for resource in filter(self._is_here, to):
                 self._shown[kind][resource] = message_id = fresh_id()
                 self._stream.offer(codes.text(self._account.config.domain, resource, message_id, body))
         self._account.log(Event.CODE_SHOWN, kind=kind, turn=code.number, clients=len(to))
@@ -118,6 +128,8 @@ class Showing:
         """Retract what is shown of this kind; its text is said once to each client, where two codes end together."""
         domain = self._account.config.domain
         for resource, message_id in self._shown[kind].items():
+            if not self._is_here(resource):
+                continue
             said = (resource, body) in self._noticed
             self._noticed.add((resource, body))
             self._stream.offer(codes.retraction(domain, resource, fresh_id(), message_id, "" if said else body))

@@ -352,7 +352,7 @@ class ShardStream:
         finally:
             del self._requests[name]
         if answer.get("type") == "error":
-            raise RequestRefused(_condition(answer))
+            raise RequestRefused(condition(answer))
         return answer
 
     def _send(self, text: str) -> None:
@@ -367,7 +367,8 @@ def _number(xml: Element, name: str) -> int:
     return int(value)
 
 
-def _condition(stanza: Element) -> str:
+def condition(stanza: Element) -> str:
+    """Give the defined condition of an error stanza (RFC 6120, 8.3.3)."""
     error = find(stanza, "error", CLIENT)
     names = [
         split(child.tag)[1]
