@@ -20,6 +20,7 @@ from slixmpp.xmlstream import StanzaBase
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
 
+from tests.bench import usage
 from tests.bench.linking import link
 from tests.bench.profiled import SWITCH, ProfiledLocal
 from tests.demo.stage import GATEWAY, HOST, UPLOAD, Stage
@@ -120,6 +121,16 @@ class Bed:
     def shard(self, owner: Owner) -> int:
         """Give the pid of an owner's shard."""
         return self.stage.local.shards()[owner.name]
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """Give the CPU time used so far, by whom: what is measured, and what the measuring takes on the same cores."""
+        shards = [self.shard(owner) for owner in self.owners]
+        return {
+            "shard": sum(map(usage.cpu_seconds, shards)),
+            "prosody": self.stage.prosody.cpu_seconds(),
+            "sandbox": usage.cpu_seconds(usage.child(os.getpid(), "tests.sandbox", "serve")),
+            "clients": time.process_time(),
+        }
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ and the client run on the same cores as what is measured.
 
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,23 +26,20 @@ CPU: Final = 5.0  # milliseconds of a shard's CPU for one message, at most
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Messages a second, whether they were in order, and CPU milliseconds for each."""
+    """Messages a second, whether they were in order, and CPU milliseconds for each by process."""
 
     rate: float
     ordered: bool
-    shard: float
-    prosody: float
+    cpu: Mapping[str, float]
 
 
 async def _timed(bed: Bed, owner: Owner, count: int, way: str, number: int) -> Round:
-    pid, prosody = bed.shard(owner), bed.stage.prosody
-    before = usage.cpu_seconds(pid), prosody.cpu_seconds()
+    before = bed.cpu_seconds()
     texts = [f"{way}{number}.{n}" for n in range(count)]
     begun = time.time()
     seen = await (inwards if way == "in" else outwards)(owner, texts)
-    after = usage.cpu_seconds(pid), prosody.cpu_seconds()
-    shard, server = ((late - early) / count * 1000 for late, early in zip(after, before, strict=True))
-    return Round(count / (seen[-1].at - begun), in_order([s.text for s in seen], texts), shard, server)
+    cpu = usage.per_message(before, bed.cpu_seconds(), count)
+    return Round(count / (seen[-1].at - begun), in_order([each.text for each in seen], texts), cpu)
 
 
 async def inwards(owner: Owner, texts: list[str]) -> list[Seen]:
@@ -58,13 +56,18 @@ async def outwards(owner: Owner, texts: list[str]) -> list[Seen]:
     return await owner.there(len(texts))
 
 
+def by_process(rounds: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
+    """Give the spread over the rounds for each process."""
+    return {name: spread([each[name] for each in rounds]) for name in rounds[0]}
+
+
 def judged(rounds: dict[str, list[Round]]) -> list[Line]:
     """Judge the medians, and the order of every round."""
     lines = []
     for way, word in (("in", "to"), ("out", "from")):
         done = rounds[way]
         rate = spread([each.rate for each in done])["median"]
-        shard = spread([each.shard for each in done])["median"]
+        shard = spread([each.cpu["shard"] for each in done])["median"]
         lines += [
             at_least(f"burst of {MESSAGES} {word} one account", RATE, rate, "/s"),
             holds(f"burst {word} one account, in order", "each round", sum(not each.ordered for each in done)),
@@ -84,8 +87,7 @@ async def measure(*, short: bool) -> Result:
     figures = {
         way: {
             "messages_per_second": spread([each.rate for each in done], 1),
-            "shard_cpu_ms_per_message": spread([each.shard for each in done]),
-            "prosody_cpu_ms_per_message": spread([each.prosody for each in done]),
+            "cpu_ms_per_message": by_process([each.cpu for each in done]),
         }
         for way, done in rounds.items()
     }

@@ -1,114 +1,37 @@
-"""What mod_component_shards costs Prosody, against the stock component in the same run.
+"""The module against the stock component, in one run. `python -m tests.bench.component_shards [--short]`.
 
-    python -m tests.bench.component_shards [--rounds 6] [--messages 10000] [--idle 2000]
-
-Prints CPU per message (user -> component, component -> user) for the stock mod_component and for a shard with
-acks and the journal on disk, as medians and as the best of alternating rounds, with their ratio; and memory per idle
-shard.
-Compare only within one run: a busy machine changes absolute figures by a factor of two.
+Messages with a body of 108 bytes from a user to a component and back: Prosody's CPU for each, for the stock
+mod_component and for a shard with acks, in alternating rounds of one run, once with the journal in memory and once on
+disk; and the time of a round trip. Compare only within a round: a busy machine changes absolute figures by a factor of
+two, so what is judged is the median of the rounds' ratios. Modules that would hide the routing (MAM, carbons, stream
+management) are off.
 """
 
-import argparse
 import asyncio
-import base64
-import hashlib
-import re
-import statistics
 import tempfile
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
+from typing import Final, Literal
 
+from tests.bench.figures import Line, at_most, differences, quantile, ratios, spread
+from tests.bench.report import Result, alone
+from tests.bench.wires import STOCK, Wire, shard, stock_component, user
 from tests.harness.prosody import Prosody, free_ports, running_prosody
 from tests.harness.prosody_config import Options
-from tests.harness.shard_stream import ShardStream
 
+NAME = "component_shards"
 BODY = "x" * 108  # bytes; the length that the first measurements used
-ACK_EVERY = 64  # stanzas; a quarter of the default window
-STOCK = "stock.example.test"
-STREAM = "xmlns:stream='http://etherx.jabber.org/streams'"
+ROUNDS: Final = 6
+MESSAGES: Final = 10_000  # each way in a round
+PINGS: Final = 1_000  # round trips in a round
+BATCH: Final = 128  # messages sent before the first must have arrived
+CPU: Final = {"memory": 14.0, "disk": 60.0}  # percent more than stock, at most
+TAIL: Final = 1.0  # milliseconds more than stock for a round trip, p99
+WAYS: Final = ("user to component", "component to user")
 
-
-class Wire:
-    """A raw XMPP connection that counts messages instead of parsing them."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-        self._rest = b""
-
-    @classmethod
-    async def open(cls, port: int) -> "Wire":
-        """Connect to a port of 127.0.0.1."""
-        return cls(*await asyncio.open_connection("127.0.0.1", port, limit=1 << 20))
-
-    async def talk(self, text: str, until: str) -> bytes:
-        """Send `text` and read until `until` was seen."""
-        self.writer.write(text.encode())
-        seen = b""
-        while until.encode() not in seen:
-            data = await self.reader.read(65536)
-            if not data:
-                raise ConnectionError(seen.decode())
-            seen += data
-        return seen
-
-    async def count(self, wanted: int, acknowledge: int | None = None) -> None:
-        """Read until `wanted` messages came; acknowledge from number `acknowledge` on when it is given."""
-        got = told = 0
-        while got < wanted:
-            data = await self.reader.read(1 << 18)
-            if not data:
-                raise ConnectionError("the stream ended")
-            text = self._rest + data
-            got += text.count(b"</message>")
-            cut = text.rfind(b"</message>")
-            self._rest = text[cut + 10 :] if cut >= 0 else text
-            if acknowledge is not None and (got - told >= ACK_EVERY or got >= wanted):
-                told = got
-                self.writer.write(f"<a xmlns='urn:xmpp:sm:3' h='{acknowledge + got - 1}'/>".encode())
-        self._rest = b""
-
-
-async def user(server: Prosody) -> Wire:
-    """A client of alice without TLS, compression or stream management."""
-    wire = await Wire.open(server.ports.c2s)
-    head = f"<stream:stream xmlns='jabber:client' {STREAM} to='{server.domain}' version='1.0'>"
-    await wire.talk(head, "</stream:features>")
-    proof = base64.b64encode(b"\0alice\0pw").decode()
-    await wire.talk(f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{proof}</auth>", "<success")
-    await wire.talk(head, "</stream:features>")
-    bind = "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>bench</resource></bind>"
-    await wire.talk(f"<iq type='set' id='b'>{bind}</iq>", "</iq>")
-    return wire
-
-
-async def stock_component(port: int) -> Wire:
-    """The stock component's stream."""
-    wire = await Wire.open(port)
-    head = await wire.talk(f"<stream:stream xmlns='jabber:component:accept' {STREAM} to='{STOCK}'>", "id='")
-    return await _prove(wire, head, "stock")
-
-
-async def shard(server: Prosody) -> tuple[Wire, int]:
-    """A shard's stream with acks, and the number of the next stanza that it gets."""
-    wire = await Wire.open(server.ports.shards)
-    head = await wire.talk(
-        f"<stream:stream xmlns='jabber:component:accept' {STREAM} xmlns:sh='urn:component-shards:1'"
-        f" to='{server.component}' from='alice@{server.domain}' sh:epoch='1' sh:acks='1' sh:instance='bench'>",
-        "id='",
-    )
-    await _prove(wire, head, server.shard_secret(f"alice@{server.domain}", 1))
-    seen = await wire.talk("<r xmlns='urn:xmpp:sm:3'/>", "<a ")
-    match = re.search(rb"next='(\d+)'", seen)
-    number = int(match[1]) if match else 1
-    return wire, number + seen.count(b"<message")
-
-
-async def _prove(wire: Wire, head: bytes, secret: str) -> Wire:
-    match = re.search(rb" id='([^']+)'", head)
-    stream_id = match[1].decode() if match else ""
-    token = hashlib.sha1(f"{stream_id}{secret}".encode()).hexdigest()  # noqa: S324 - XEP-0114 wants SHA-1
-    await wire.talk(f"<handshake>{token}</handshake>", "<handshake/>")
-    return wire
+Storage = Literal["memory", "disk"]
 
 
 class Course:
@@ -130,62 +53,48 @@ class Course:
         return (self._server.cpu_seconds() - before) / self._messages * 1e6
 
 
-async def routing(server: Prosody, stock_port: int, rounds: int, course: Course, messages: int) -> None:
-    """Alternate stock and shard, both ways."""
-    alice = await user(server)
-    stock = await stock_component(stock_port)
-    pod, number = await shard(server)
-    there = f"<message type='chat' to='c@{{}}' id='m'><body>{BODY}</body></message>"
-    back = (
-        f"<message type='chat' from='c@{{}}/wa' to='alice@{server.domain}/bench' id='m'><body>{BODY}</body></message>"
-    )
-    figures: dict[tuple[str, str], list[float]] = {}
-    for _ in range(rounds):
-        for kind, wire, domain in (("stock", stock, STOCK), ("shard", pod, server.component)):
-            first = number if kind == "shard" else None
-            cost = await course.run(alice, wire, there.format(domain), first)
-            figures.setdefault((kind, "user -> component"), []).append(cost)
-            number += messages if kind == "shard" else 0
-            cost = await course.run(wire, alice, back.format(domain))
-            figures.setdefault((kind, "component -> user"), []).append(cost)
-    for way in ("user -> component", "component -> user"):
-        for name, of in (("median", statistics.median), ("best", min)):
-            stock_cost, shard_cost = (of(figures[kind, way]) for kind in ("stock", "shard"))
-            print(  # noqa: T201 - this is a command
-                f"{way} ({name}): stock {stock_cost:.1f} us, shard {shard_cost:.1f} us CPU a message"
-                f" ({(shard_cost / stock_cost - 1) * 100:+.0f} %)"
-            )
+@dataclass
+class End:
+    """A component's stream. `number` is that of the next stanza which it gets; None where nothing is acknowledged."""
+
+    wire: Wire
+    domain: str
+    number: int | None
+    cpu: dict[str, list[float]] = field(default_factory=lambda: {way: [] for way in WAYS})
+    tails: list[float] = field(default_factory=list)  # milliseconds, p99 of each round
+    middles: list[float] = field(default_factory=list)
+
+    async def round(self, server: Prosody, alice: Wire, messages: int, pings: int) -> None:
+        """Let messages pass both ways, then one at a time there and back."""
+        there = f"<message type='chat' to='c@{self.domain}' id='m'><body>{BODY}</body></message>"
+        back = (
+            f"<message type='chat' from='c@{self.domain}/wa' to='alice@{server.domain}/bench' id='m'>"
+            f"<body>{BODY}</body></message>"
+        )
+        course = Course(server, messages, BATCH)
+        self.cpu[WAYS[0]].append(await course.run(alice, self.wire, there, self.number))
+        self._passed(messages)
+        self.cpu[WAYS[1]].append(await course.run(self.wire, alice, back))
+        trips = []
+        for _ in range(pings):
+            begun = time.perf_counter()
+            alice.writer.write(there.encode())
+            await self.wire.count(1, self.number)
+            self._passed(1)
+            self.wire.writer.write(back.encode())
+            await alice.count(1)
+            trips.append((time.perf_counter() - begun) * 1000)
+        self.tails.append(quantile(trips, 0.99))
+        self.middles.append(quantile(trips, 0.5))
+
+    def _passed(self, count: int) -> None:
+        if self.number is not None:
+            self.number += count
 
 
-async def idle(server: Prosody, count: int) -> None:
-    """Memory and CPU of `count` shards that do nothing."""
-    before, cpu = server.rss_bytes(), server.cpu_seconds()
-    streams = [await ShardStream.open(server, owner=f"u{n}@{server.domain}", epoch=1) for n in range(count)]
-    connect = (server.cpu_seconds() - cpu) / count
-    await asyncio.sleep(2)
-    each = (server.rss_bytes() - before) / count
-    cpu = server.cpu_seconds()
-    await asyncio.sleep(5)
-    busy = (server.cpu_seconds() - cpu) / 5 * 100
-    print(  # noqa: T201 - this is a command
-        f"{count} idle shards: {each / 1024:.1f} KiB each, {connect * 1000:.2f} ms CPU to connect,"
-        f" {busy:.1f} % CPU idle"
-    )
-    for stream in streams:
-        await stream.abort()
-
-
-async def main() -> None:
-    """Parse the command line and run."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
-    parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--messages", type=int, default=10_000)
-    parser.add_argument("--batch", type=int, default=128, help="messages sent before the first must have arrived")
-    parser.add_argument("--idle", type=int, default=2000)
-    parser.add_argument("--storage", choices=("disk", "memory"), default="disk")
-    arguments = parser.parse_args()
-    stock_port = free_ports(1)[0]
-    options = Options(
+def options(storage: Storage, stock_port: int) -> Options:
+    """Give a configuration with both components, without what would hide the routing."""
+    return Options(
         everywhere={
             "c2s_require_encryption": False,
             "allow_unencrypted_plain_auth": True,
@@ -193,7 +102,7 @@ async def main() -> None:
             "component_interfaces": ["127.0.0.1"],
         },
         component={
-            "component_shards_storage": arguments.storage,
+            "component_shards_storage": storage,
             "component_shards_rate": 1e9,
             "component_shards_burst": 1e9,
             "component_shards_queue_size": 1e9,
@@ -202,16 +111,69 @@ async def main() -> None:
         without_modules=("carbons", "smacks", "mam", "pep", "bookmarks", "blocklist", "csi_simple", "vcard_legacy"),
         more=f'Component "{STOCK}"\ncomponent_secret = "stock"\n',
     )
-    with tempfile.TemporaryDirectory() as folder:
-        async with running_prosody(Path(folder), users={"alice": "pw"}, options=options) as server:
-            course = Course(server, arguments.messages, arguments.batch)
-            await routing(server, stock_port, arguments.rounds, course, arguments.messages)
-            totals = (await server.view())["totals"]
-            print(f"of {totals['routed_in']} stanzas {totals['queued']} had to wait for the window")  # noqa: T201 - this is a command
-            await server.restart()
-            if arguments.idle:
-                await idle(server, arguments.idle)
+
+
+async def routing(storage: Storage, rounds: int, messages: int, pings: int) -> tuple[End, End]:
+    """Alternate stock and shard; which goes first changes each time."""
+    stock_port = free_ports(1)[0]
+    with tempfile.TemporaryDirectory(prefix="ponton-bench-") as folder:
+        chosen = options(storage, stock_port)
+        async with running_prosody(Path(folder), users={"alice": "pw"}, options=chosen) as server:
+            alice = await user(server)
+            stock = End(await stock_component(stock_port), STOCK, None)
+            wire, number = await shard(server)
+            ours = End(wire, server.component, number)
+            for turn in range(rounds):
+                for end in (stock, ours) if turn % 2 else (ours, stock):
+                    await end.round(server, alice, messages, pings)
+    return stock, ours
+
+
+def figures(stock: End, ours: End) -> dict[str, object]:
+    """Give what is written down for one kind of storage."""
+    cpu = {
+        way: {
+            "stock_us": spread(stock.cpu[way], 1),
+            "shard_us": spread(ours.cpu[way], 1),
+            "more_percent": spread(ratios(ours.cpu[way], stock.cpu[way]), 1),
+        }
+        for way in WAYS
+    }
+    trips = {
+        "stock": {"p50": spread(stock.middles, 3), "p99": spread(stock.tails, 3)},
+        "shard": {"p50": spread(ours.middles, 3), "p99": spread(ours.tails, 3)},
+        "p99_added": spread(differences(ours.tails, stock.tails), 3),
+    }
+    return {"cpu_per_message": cpu, "round_trip_ms": trips}
+
+
+def judged(storage: Storage, stock: End, ours: End) -> list[Line]:
+    """Judge the medians of the paired rounds."""
+    lines = [
+        at_most(
+            f"module over stock, {storage}, CPU, {way}",
+            CPU[storage],
+            median(ratios(ours.cpu[way], stock.cpu[way])),
+            "%",
+        )
+        for way in WAYS
+    ]
+    added = median(differences(ours.tails, stock.tails))
+    return [*lines, at_most(f"module over stock, {storage}, round trip p99", TAIL, added, "ms")]
+
+
+async def measure(*, short: bool) -> Result:
+    """Measure with each kind of storage."""
+    rounds, messages, pings = (2, 1_000, 200) if short else (ROUNDS, MESSAGES, PINGS)
+    written: dict[str, object] = {"rounds": rounds, "messages": messages, "pings": pings}
+    lines: list[Line] = []
+    for storage in ("memory", "disk"):
+        kind: Storage = "memory" if storage == "memory" else "disk"
+        stock, ours = await routing(kind, rounds, messages, pings)
+        written[kind] = figures(stock, ours)
+        lines += judged(kind, stock, ours)
+    return Result(NAME, written, lines)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    raise SystemExit(alone(measure, __doc__))

@@ -57,14 +57,15 @@ def ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
 
 
 def growth(samples: Sequence[tuple[int, float]], after: int, last: int = 3) -> float:
-    """Give by how much the end lies above the first sample with at least `after` done: the median of the `last` ones.
+    """Give by how much the end lies above the time when `after` were done: the medians of the `last` and first samples.
 
-    A sample is (how much was done by then, what was measured). Raises ValueError when nothing was measured so late.
+    A sample is (how much was done by then, what was measured). Medians, since one look may meet a heap before it is
+    collected. Raises ValueError when there are too few samples for that.
     """
     late = [value for done, value in samples if done >= after]
-    if len(late) < last + 1:
-        raise ValueError(f"there are {len(late)} samples after the first {after}; {last + 1} are needed")
-    return statistics.median(late[-last:]) - late[0]
+    if len(late) < 2 * last:
+        raise ValueError(f"there are {len(late)} samples after the first {after}; {2 * last} are needed")
+    return statistics.median(late[-last:]) - statistics.median(late[:last])
 
 
 @dataclass(frozen=True, slots=True)

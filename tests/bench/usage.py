@@ -2,8 +2,12 @@
 
 import os
 import re
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.harness.local import children
 
 _MIB = 1024.0  # KiB
 _TICK = 1 / os.sysconf("SC_CLK_TCK")  # seconds; 10 ms, so measure over hundreds of messages
@@ -22,6 +26,20 @@ def cpu_seconds(pid: int) -> float:
     """Give the CPU time that a process used so far, user and system, all threads (proc(5), stat fields 14 and 15)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) * _TICK
+
+
+def child(pid: int, *words: str) -> int:
+    """Give the process below `pid` whose command line has these words; raises LookupError without one."""
+    for one in children(pid):
+        with suppress(OSError):
+            if set(words) <= set(Path(f"/proc/{one}/cmdline").read_text().split("\0")):
+                return one
+    raise LookupError(f"no child with {words} in its command line")
+
+
+def per_message(before: Mapping[str, float], after: Mapping[str, float], count: int) -> dict[str, float]:
+    """Give CPU milliseconds for each of `count` messages, by process, from CPU seconds before and after."""
+    return {name: (after[name] - before[name]) / count * 1000 for name in after}
 
 
 def memory(pid: int) -> Memory:
