@@ -1,6 +1,6 @@
 """`ponton shard`: one account's process, from its configuration to its exit code (docs/shard.md).
 
-The order of the start is the fence of DESIGN 4.3 and 4.4: the store's lock first, then the epoch at the XMPP server,
+The order of the start is the fence: the store's lock first, then the epoch at the XMPP server,
 WhatsApp last. A part that fails ends the process with one clear event; whoever runs it starts it again.
 """
 
