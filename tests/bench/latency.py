@@ -30,6 +30,7 @@ NAME = "latency"
 MESSAGES: Final = 500  # each way
 RATE: Final = 10.0  # a second
 MEDIAN, TAIL = 15.0, 100.0  # milliseconds that may be added at p50 and at p99
+FIRST: Final = "first in"  # what the contact writes before anything is measured
 CPU: Final = 5.0  # milliseconds of a shard's CPU for one message, at most
 
 
@@ -50,7 +51,11 @@ class Bare:
         assert self.process.stdout is not None
         while line := await self.process.stdout.readline():
             said: dict[str, Any] = json.loads(line)
-            if "text" in said:
+            if said.get("text") == FIRST:
+                self._said["first"] = FIRST
+            elif said.get("text") == "":  # the phone's notices to its new companion
+                continue
+            elif "text" in said:
                 self.arrived.append(Seen(said["at"], said["text"]))
             else:
                 self._said |= said
@@ -68,11 +73,10 @@ class Bare:
         await self.until(lambda: "qr" in self._said)
         await self.phone.scan(self._said["qr"])
         await self.until(lambda: "connected" in self._said)
-        await self.contact.send_text(to=self.phone, text="first in")
-        await self.until(lambda: len(self.arrived) > 0)
+        await self.contact.send_text(to=self.phone, text=FIRST)
+        await self.until(lambda: "first" in self._said)
         self.say("first out")
         _, self.read = await there(self.contact, 1, self.read)
-        self.arrived.clear()
 
     def say(self, text: str) -> float:
         """Write to the contact; gives when."""
@@ -120,6 +124,7 @@ class Way:
     bare: list[float]
     shard: float
     prosody: float
+    library: float  # of the bare client's process: what the library takes without a bridge
 
     def figures(self) -> dict[str, object]:
         """Give what is written down."""
@@ -132,6 +137,7 @@ class Way:
             "pairwise_difference_p50_ms": round(quantile(differences(self.bridge, self.bare), 0.5), 2),
             "shard_cpu_ms_per_message": round(self.shard, 2),
             "prosody_cpu_ms_per_message": round(self.prosody, 2),
+            "bare_client_cpu_ms_per_message": round(self.library, 2),
         }
 
     def lines(self, word: str) -> list[Line]:
@@ -155,8 +161,11 @@ async def _way(bed: Bed, bare: Bare, count: int, sending: Callable[[Owner | Bare
             sent[f"{road} {number}"] = await sending(who, f"{road} {number}")
             await asyncio.sleep(1 / RATE / 2)
 
-    pid, prosody = bed.shard(owner), bed.stage.prosody
-    before = usage.cpu_seconds(pid), prosody.cpu_seconds()
+    def used() -> dict[str, float]:
+        bared = usage.cpu_seconds(usage.child(os.getpid(), "tests.bench.bare"))
+        return {**bed.cpu_seconds(), "bare": bared}
+
+    before = used()
     await paced(count, RATE, one)
     if sending is inwards:
         await owner.here(count)
@@ -167,11 +176,10 @@ async def _way(bed: Bed, bare: Bare, count: int, sending: Callable[[Owner | Bare
     else:
         by_bare, bare.read = await there(bare.contact, count, bare.read)
         seen = [*await owner.there(count), *by_bare]
-    after = usage.cpu_seconds(pid), prosody.cpu_seconds()
+    cpu = usage.per_message(before, used(), count)
     took = {each.text: (each.at - sent[each.text]) * 1000 for each in seen}
-    shard, server = ((late - early) / count * 1000 for late, early in zip(after, before, strict=True))
     bridged, bared = ([took[f"{road} {number}"] for number in range(count)] for road in ("bridge", "bare"))
-    return Way(bridged, bared, shard, server)
+    return Way(bridged, bared, cpu["shard"], cpu["prosody"], cpu["bare"])
 
 
 async def inwards(who: Owner | Bare, text: str) -> float:
