@@ -80,8 +80,9 @@ def streams(header: str) -> dict[str, tuple[str | bytes, set[str]]]:
         "not a stream": ("<message xmlns='jabber:client'/>", {"invalid-namespace", "bad-format", "invalid-xml", "closed"}),
         "an attribute of ten megabytes": (f"{header} id='{'x' * 10_000_000}'>", {UNWANTED, BROKEN, "closed"}),
         "a name of ten megabytes": (f"{header}><{'x' * 10_000_000}", {UNWANTED, BROKEN, "closed"}),
-        "a text of ten megabytes": (f"{header}><message>{'x' * 10_000_000}", {UNWANTED, BROKEN, "not-authorized"}),
-        "a million levels": (f"{header}>{'<a>' * 1_000_000}", {UNWANTED, BROKEN, "not-authorized"}),
+        # A server that hangs up on unread megabytes resets the connection, and its last words may be lost with it.
+        "a text of ten megabytes": (f"{header}><message>{'x' * 10_000_000}", {UNWANTED, BROKEN, "not-authorized", "closed"}),
+        "a million levels": (f"{header}>{'<a>' * 1_000_000}", {UNWANTED, BROKEN, "not-authorized", "closed"}),
         "ten thousand attributes": (f"{header}><message {MANY}/>", {UNWANTED, BROKEN, "not-authorized"}),
         "nothing": ("</stream:stream>", {BROKEN}),
     }  # fmt: skip
