@@ -23,5 +23,5 @@ async def test_a_short_storm(tmp_path: Path) -> None:
 
     run = await played(tmp_path, SHORT, SEED, Say(lambda _line: None), play)
     found = [*rows(run), *found]
-    # What is measured in seconds (names that end in ", s") is judged by `make chaos`, not on a machine shared with tests.
+    # What is measured in seconds (names that end in ", s") is judged by `make chaos`, not on a shared machine.
     assert [] == [row for row in found if row.holds is False and not row.name.endswith(", s")], table(found)
