@@ -50,7 +50,7 @@ async def heavy(folder: Path, seed: int, say: Say, waiting: int = WAITING, kills
         online = asyncio.create_task(person.run())
         acknowledged = Acknowledgements(sandbox, {"o0": phone})
         try:
-            await until(lambda: person.client is not None, what="a client online")
+            await until(lambda: person.client is not None, timeout=CONNECT, what="a client online")
             assert person.client is not None
             await shard.start()
             shown = await person.client.message(lambda m: m.xml.find(OOB) is not None, timeout=CONNECT)

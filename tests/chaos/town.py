@@ -106,7 +106,7 @@ async def _linked(town: Town, owner: str, places: asyncio.Semaphore) -> None:
     async with places, asyncio.timeout(LINKED):
         town.phones[owner] = await town.sandbox.account(push_name=owner, contacts=mine)
         town.names[owner] = stage.local.account(person.jid)
-        await until(lambda: person.client is not None, what="a client online")
+        await until(lambda: person.client is not None, timeout=LINKED, what="a client online")
         person.say(stage.prosody.component, "register")
         assert person.client is not None
         shown = await person.client.message(lambda m: m.xml.find(OOB) is not None, timeout=LINKED)
