@@ -99,8 +99,20 @@ class DeletionStatus(K8s):
     problems: tuple[str, ...] = ()
 
 
+class ScalingStatus(K8s):
+    """What the scaler decided; the one part of the status that it writes, and nobody else.
+
+    `park`: why the account should have no shard, '' = it may have one; it counts only while `wake` is still spec.wake.
+    """
+
+    tier: str = ""
+    park: str = ""
+    park_wake: int = 0
+    since: datetime | None = None
+
+
 class AccountStatus(K8s):
-    """Written by the operator only."""
+    """Written by the accounts operator only, but for `scaling`."""
 
     observed_generation: int = 0
     epoch: int = 0
@@ -118,6 +130,7 @@ class AccountStatus(K8s):
     retry: RetryStatus = RetryStatus()
     parking: ParkingStatus | None = None
     deletion: DeletionStatus | None = None
+    scaling: ScalingStatus | None = None
 
 
 class BridgeAccount(K8s):

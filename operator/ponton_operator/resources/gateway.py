@@ -8,14 +8,14 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from ponton_operator.resources.base import API_VERSION, Condition, K8s, Metadata, Name
+from ponton_operator.resources.base import API_VERSION, Condition, K8s, Metadata, Name, Quantity
+from ponton_operator.resources.network import LabelValue, Network
+from ponton_operator.resources.running import Rollout, Scaling
 
 KIND: Final = "BridgeGateway"
 _HOST = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 Host = Annotated[str, Field(pattern=_HOST, max_length=253)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-_QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$"
-Quantity = Annotated[str, Field(pattern=_QUANTITY)]
 
 
 class SecretRef(K8s):
@@ -62,7 +62,7 @@ class Secrets(K8s):
 
 
 class Resources(K8s):
-    """Requests and limits of a shard's container (cluster only)."""
+    """Requests and limits of a shard's container (cluster only), for gateways without tiers."""
 
     cpu_request: Quantity = "20m"
     memory_request: Quantity = "96Mi"
@@ -72,8 +72,10 @@ class Resources(K8s):
 class Storage(K8s):
     """The volume of an account's store (cluster only)."""
 
-    storage_class_name: str = ""
+    storage_class_name: str = ""  # empty: the cluster's default class
     size: Quantity = "256Mi"
+    # ReadWriteOncePod keeps a second pod out even on the same node; not every class can.
+    access_mode: Literal["ReadWriteOncePod", "ReadWriteOnce"] = "ReadWriteOncePod"
 
 
 class Egress(K8s):
@@ -101,8 +103,12 @@ class Upload(K8s):
 class ShardTemplate(K8s):
     """How every shard of the gateway runs."""
 
-    image: str = ""
+    image: str = ""  # empty: the operator's PONTON_SHARD_IMAGE
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    image_pull_secrets: Annotated[tuple[Name, ...], Field(max_length=8)] = ()
     runtime_class_name: str = ""
+    priority_class_name: str = ""
+    node_selector: dict[str, LabelValue] = Field(default_factory=dict)
     resources: Resources = Resources()
     storage: Storage = Storage()
     egress: Egress = Egress()
@@ -127,20 +133,6 @@ class SelfService(K8s):
     registration: Literal["Open", "Closed"] = "Open"
 
 
-class Scaling(K8s):
-    """How fast shards may start, over all accounts: a node's loss must not become a storm at WhatsApp."""
-
-    starts_per_second: Annotated[int, Field(ge=1, le=100)] = 5
-    starts_burst: Annotated[int, Field(ge=1, le=1000)] = 10
-
-
-class Rollout(K8s):
-    """How a changed template reaches running shards: one after the other, or not at all while paused."""
-
-    paused: bool = False
-    restarts_per_minute: Annotated[int, Field(ge=1, le=6000)] = 60
-
-
 _IMMUTABLE = {"x-kubernetes-validations": [{"rule": "self == oldSelf", "message": "the domain cannot be changed"}]}
 
 
@@ -157,12 +149,15 @@ class GatewaySpec(K8s):
     selfservice: SelfService = SelfService()
     scaling: Scaling = Scaling()
     rollout: Rollout = Rollout()
+    network: Network = Network()
 
 
 class GatewayStatus(K8s):
     """Written by the operator; `problems` are sentences for the host, about resources that could not be taken."""
 
     observed_generation: int = 0
+    revision: str = ""  # what a new shard would run
+    wave: str = ""  # of a rollout: Canary, Wave1 …, Done, Stopped
     accounts: int = 0
     running: int = 0
     paired: int = 0
