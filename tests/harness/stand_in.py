@@ -2,7 +2,7 @@
 
 Run by the tests' own way to spawn as `python stand_in.py FOLDER PROGRAM`; only the standard library, so that it starts
 fast and under any user id. It writes a line of JSON to FOLDER/started and, every 10 ms, obeys FOLDER/NAME.do:
-`exit N`, `say REASON` (last-state.json), `deaf` (ignore TERM), `print N` (bytes). A store that is locked by another
+`exit N`, `say REASON` (last-state.json), `deaf` (ignore TERM), `print N` (bytes), `pulse` (as a shard at work). A store that is locked by another
 process is FOLDER/overlaps and exit code 75.
 """
 
@@ -47,7 +47,8 @@ def main(folder: Path, program: str) -> int:
     number = os.open(folder / "started", os.O_WRONLY | os.O_APPEND)
     os.write(number, line)
     os.close(number)
-    ending = []
+    ending: list[int] = []
+    pulse = False
     signal.signal(signal.SIGTERM, lambda *_: ending.append(1))
     orders = folder / f"{name}.do"
     while not ending:
@@ -61,6 +62,10 @@ def main(folder: Path, program: str) -> int:
                 signal.signal(signal.SIGTERM, signal.SIG_IGN)
             elif word == "print":
                 print("x" * int(rest), flush=True)  # noqa: T201  # what a child writes is the point
+            elif word == "pulse":
+                pulse = True
+        if pulse:
+            os.utime(lock)
         time.sleep(0.01)
     return 0
 
