@@ -75,7 +75,9 @@ async def test_what_a_child_is_like(tmp_path: Path) -> None:
 
 async def test_a_child_gives_way_as_it_is_told(tmp_path: Path) -> None:
     """Its niceness lies so much above ours."""
-    child = spawn_child(python(f"import os; raise SystemExit(os.nice(0) - {os.nice(0)})"), {}, SpawnOptions(tmp_path, 2, nice=5))
+    child = spawn_child(
+        python(f"import os; raise SystemExit(os.nice(0) - {os.nice(0)})"), {}, SpawnOptions(tmp_path, 2, nice=5)
+    )
     assert 5 == await child.wait()
 
 

@@ -7,13 +7,15 @@ A client sends again what its server did not acknowledge (XEP-0198), also when t
 from collections.abc import Iterable
 from typing import Final
 
-from ponton_bridge.store.part import Part
+from ponton_bridge.store.part import PRUNE_EVERY, Part
 
 REPEAT_SECONDS: Final = 600  # a client that comes back later asks its archive first
 
 
 class RepeatsPart(Part):
     """Marks (digests, never content) with the time at which WhatsApp had their message; older ones go by themselves."""
+
+    _noted = 0  # since the last look at old ones
 
     def was_taken(self, marks: Iterable[str]) -> bool:
         """Tell whether WhatsApp has a message with one of these marks."""
@@ -29,7 +31,9 @@ class RepeatsPart(Part):
     def note_taken(self, marks: Iterable[str]) -> None:
         """Note that WhatsApp has this message; forget what is too old, or lies in the future of a clock put back."""
         now = int(self._clock())
-        self.db.execute("DELETE FROM taken WHERE NOT time BETWEEN ? AND ?", (now - REPEAT_SECONDS, now))
+        if self._noted % PRUNE_EVERY == 0:  # a look reads the whole table
+            self.db.execute("DELETE FROM taken WHERE NOT time BETWEEN ? AND ?", (now - REPEAT_SECONDS, now))
+        self._noted += 1
         self.db.executemany(
             "INSERT INTO taken VALUES (?, ?) ON CONFLICT DO UPDATE SET time = excluded.time",
             [(mark, now) for mark in marks],
