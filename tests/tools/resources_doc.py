@@ -91,7 +91,7 @@ def _model(name: str, definitions: Mapping[str, Schema]) -> Iterator[str]:
 
 def _plain(node: Schema) -> Schema:
     """Give a node without "or null"."""
-    inner = next((one for one in node.get("anyOf", []) if one != {"type": "null"}), {})
+    inner: Schema = next((one for one in node.get("anyOf", []) if one != {"type": "null"}), {})
     return {**node, **inner}
 
 

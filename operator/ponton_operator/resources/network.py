@@ -23,7 +23,7 @@ Labels = Annotated[
     Field(max_length=16),
     keys_shaped(f"^{_PREFIX}{_WORD}$", "write the name of a label like app or example.org/app"),
 ]
-_ONE_KIND: Final = Rule(
+ONE_KIND: Final = Rule(
     "has(self.cidr) != (has(self.podLabels) || has(self.namespaceLabels))",
     "say either cidr, or podLabels and/or namespaceLabels",
     lambda peer: (peer.cidr is None) == (peer.pod_labels is not None or peer.namespace_labels is not None),
@@ -33,7 +33,7 @@ _ONE_KIND: Final = Rule(
 class Peer(K8s):
     """One server: an address range, or pods by labels (in this namespace unless namespaceLabels are given)."""
 
-    RULES: ClassVar = (_ONE_KIND,)
+    RULES: ClassVar = (ONE_KIND,)
 
     cidr: Cidr | None = None
     """An address range."""
