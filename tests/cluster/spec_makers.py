@@ -201,7 +201,13 @@ def _fields(schema: Schema, value: Json) -> list[Json]:
         return [*({**value, key: "x"} for key in KEYS[1]), {f"k{n}": "" for n in range(17)}]
     less = [{key: inner for key, inner in value.items() if key != left} for left in value]
     more = [{**value, "unknown": 1}, {**value, "unknown": None}, {**value, "": {}}]
-    wrong = [{"memoryRequest": "1Gi"}, {"memoryLimit": "95Mi"}, {"cidr": "::/0"}, {"podLabels": {}}, {"cidr": None}]
+    wrong: list[Schema] = [
+        {"memoryRequest": "1Gi"},
+        {"memoryLimit": "95Mi"},
+        {"cidr": "::/0"},
+        {"podLabels": {}},
+        {"cidr": None},
+    ]
     return [*less, *more, *({**value, **one} for one in wrong if one.keys() <= schema.get("properties", {}).keys())]
 
 

@@ -12,19 +12,20 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from pydantic import BaseModel, ValidationError
-from tests.cluster.reach import Cluster, until
 
 from ponton_operator.resources.account import OWNER, BridgeAccount
 from ponton_operator.resources.base import NAME_SENTENCE
 from ponton_operator.resources.crd import GROUP, KINDS, VERSION, crd, schema
 from ponton_operator.resources.gateway import BridgeGateway
 from ponton_operator.resources.rules import ASCENDING_TO_ALL, MEMORY_FITS, NAMES_UNIQUE, NETWORK
+from tests.cluster.reach import Cluster, until
 from tests.cluster.spec_makers import specs
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "docs" / "examples").glob("*.yaml"))
 ENOUGH = 200  # specs of each kind
 ACCOUNT: dict[str, Any] = {"owner": "alice@example.org", "gatewayRef": {"name": "wa"}}
 GATEWAY: dict[str, Any] = yaml.safe_load((EXAMPLES[0].parent / "gateway.yaml").read_text())["spec"]
+MODELS: dict[str, type[BaseModel]] = {"BridgeAccount": BridgeAccount, "BridgeGateway": BridgeGateway}
 PLURAL = {kind.name: kind.plural for kind in KINDS}
 
 
@@ -38,12 +39,13 @@ class Server:
 
     def create(self, resource: dict[str, Any], *, dry: bool = True, validation: str = "Strict") -> dict[str, Any]:
         """Create a resource, or say only what would come of it. Raises ApiException."""
-        made: dict[str, Any] = self.api.create_namespaced_custom_object(
+        made = self.api.create_namespaced_custom_object(
             *(GROUP, VERSION, self.namespace, PLURAL[resource["kind"]], resource),
+            dry_run="All" if dry else None,
             field_validation=validation,
             _request_timeout=30,
-            **({"dry_run": "All"} if dry else {}),
         )
+        assert isinstance(made, dict)
         return made
 
     def complaint(self, resource: dict[str, Any]) -> str:
@@ -53,7 +55,7 @@ class Server:
         except kubernetes.client.ApiException as refused:
             if refused.status not in {400, 422}:
                 raise
-            return str(json.loads(refused.body)["message"])
+            return str(json.loads(refused.body or "{}")["message"])
         return ""
 
     def patch(self, resource: dict[str, Any], change: dict[str, Any]) -> None:
@@ -70,7 +72,7 @@ def server(api_cluster: Cluster) -> Iterator[Server]:
     for kind in KINDS:
         api_cluster.apply(crd(kind))
         api_cluster.kubectl("wait", "--for=condition=Established", f"crd/{kind.plural}.{GROUP}", "--timeout=30s")
-    client = kubernetes.config.new_client_from_config(str(api_cluster.kubeconfig))
+    client = kubernetes.config.new_client_from_config(str(api_cluster.kubeconfig))  # type: ignore[no-untyped-call]
     with api_cluster.namespace() as name, client:
         yield Server(api_cluster, kubernetes.client.CustomObjectsApi(client), name)
 
@@ -83,9 +85,8 @@ def resource(model: type[BaseModel], spec: object, name: str = "a") -> dict[str,
 
 def told(made: dict[str, Any]) -> str:
     """Give what pydantic says against a resource, '' if it takes it."""
-    model: type[BaseModel] = {"BridgeAccount": BridgeAccount, "BridgeGateway": BridgeGateway}[made["kind"]]
     try:
-        model.model_validate(json.loads(json.dumps(made)))
+        MODELS[made["kind"]].model_validate(json.loads(json.dumps(made)))
     except ValidationError as error:
         return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
     return ""
@@ -190,7 +191,7 @@ def test_what_identifies_cannot_be_changed(server: Server, change: dict[str, Any
     with pytest.raises(kubernetes.client.ApiException) as refused:
         server.patch(made, {"spec": change})
     assert 422 == refused.value.status
-    assert sentence in json.loads(refused.value.body)["message"]
+    assert sentence in json.loads(refused.value.body or "{}")["message"]
     server.patch(made, {"spec": {"rollout": {"paused": True}} if model is BridgeGateway else {"desired": "Parked"}})
 
 
