@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from ponton_operator.resources.account import AccountSpec, BridgeAccount, GatewayRef, account_name
 from ponton_operator.resources.base import MAX_NAME, NAME_PATTERN, Metadata, moment
 from ponton_operator.resources.gateway import BridgeGateway, allowed_hosts
+from ponton_operator.resources.network import Peer
 from ponton_operator.resources.yamlfile import dump, load
 
 GATEWAY: dict[str, Any] = {
@@ -115,6 +116,17 @@ def test_what_is_no_number_is_not_made_one(wake: object) -> None:
     """Where an API server asks for a number, nothing else is taken."""
     with pytest.raises(ValidationError):
         BridgeAccount.model_validate({**ACCOUNT, "spec": {**ACCOUNT["spec"], "wake": wake}})
+
+
+def test_a_number_may_be_written_with_a_point() -> None:
+    """JSON makes no difference between 5 and 5.0."""
+    made = BridgeAccount.model_validate({**ACCOUNT, "spec": {**ACCOUNT["spec"], "wake": 5.0}})
+    assert "5" == str(made.spec.wake)
+
+
+def test_labels_that_are_null_are_not_said() -> None:
+    """The same holds in a map as among fields."""
+    assert {"a": "b"} == Peer.model_validate({"podLabels": {"a": "b", "c": None}}).pod_labels
 
 
 @pytest.mark.parametrize("flag", ["true", 1, "yes"])

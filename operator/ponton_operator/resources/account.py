@@ -9,9 +9,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, StrictBool, StrictInt
+from pydantic import Field
 
-from ponton_operator.resources.base import API_VERSION, Condition, K8s, Metadata, Name
+from ponton_operator.resources.base import API_VERSION, Condition, Flag, K8s, Metadata, Name, Whole
 from ponton_operator.resources.rules import Rule, shape
 
 KIND: Final = "BridgeAccount"
@@ -72,14 +72,14 @@ class AccountSpec(K8s):
     desired: Desired = Desired.RUNNING
     """What people want. Parked: the owner may wake it. Stopped: only the host may."""
     preferences: Preferences = Preferences()
-    wake: Annotated[StrictInt, Field(ge=0, le=_MAX_COUNTER)] = 0
+    wake: Annotated[Whole, Field(ge=0, le=_MAX_COUNTER)] = 0
     """Counts the doors' requests to start again what was parked; another number than status.wake is not met yet."""
 
 
 class ShardStatus(K8s):
     """The process of the account that was started last, known by its epoch."""
 
-    epoch: StrictInt
+    epoch: Whole
     """The fencing token with which it runs."""
     revision: str = ""
     """The version and configuration that it runs."""
@@ -89,14 +89,14 @@ class ShardStatus(K8s):
     """When it was started."""
     ended: datetime | None = None
     """When its end was seen."""
-    exit_code: StrictInt | None = None
+    exit_code: Whole | None = None
     """How it ended; negative for a signal."""
 
 
 class RetryStatus(K8s):
     """Ends that nobody asked for, in a row, and when the next start may come."""
 
-    failures: Annotated[StrictInt, Field(ge=0)] = 0
+    failures: Annotated[Whole, Field(ge=0)] = 0
     """Their number."""
     not_before: datetime | None = None
     """No start comes sooner."""
@@ -122,7 +122,7 @@ class DeletionStatus(K8s):
     """The step that is being done; docs/conditions.md lists them."""
     since: datetime
     """Since when."""
-    tries: StrictInt = 0
+    tries: Whole = 0
     """Attempts at this step."""
     not_before: datetime | None = None
     """No attempt comes sooner."""
@@ -137,7 +137,7 @@ class ScalingStatus(K8s):
     """The size of the shard, a name of spec.scaling.tiers of the gateway."""
     park: str = ""
     """Why the account should have no shard, empty: it may have one. It counts while parkWake is spec.wake."""
-    park_wake: StrictInt = 0
+    park_wake: Whole = 0
     """The spec.wake for which it was decided."""
     since: datetime | None = None
     """Since when."""
@@ -146,19 +146,19 @@ class ScalingStatus(K8s):
 class AccountStatus(K8s):
     """Written by the accounts operator only, but for scaling."""
 
-    observed_generation: StrictInt = 0
+    observed_generation: Whole = 0
     """The generation of the resource that this status is about."""
-    epoch: StrictInt = 0
+    epoch: Whole = 0
     """The last fencing token that was issued; it only grows."""
     phase: str = "Pending"
     """Where the account is, in one word."""
     reason: str = ""
     """Why, in one word; docs/conditions.md explains each."""
-    paired: StrictBool = False
+    paired: Flag = False
     """Whether the device is linked."""
-    wake: StrictInt = 0
+    wake: Whole = 0
     """The spec.wake that was met last."""
-    store_epoch: StrictInt = 0
+    store_epoch: Whole = 0
     """The last epoch whose shard surely had the store open: its successor refuses an older copy of the store."""
     conditions: Annotated[
         tuple[Condition, ...],

@@ -10,7 +10,15 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, ClassVar, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, StrictBool, StrictInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    StrictBool,
+    StrictInt,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
@@ -55,7 +63,8 @@ Memory = Annotated[
     ),
 ]
 Flag = StrictBool
-Count = Annotated[StrictInt, Field(ge=0, le=1_000_000)]
+Whole = StrictInt
+Count = Annotated[Whole, Field(ge=0, le=1_000_000)]
 
 
 class K8s(BaseModel):
@@ -72,12 +81,14 @@ class K8s(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _null_is_not_said(cls, data: object) -> object:
-        """Leave out what is null, as the API server does before it looks at anything else."""
-        if not isinstance(data, Mapping) or all(value is not None for value in data.values()):
+    def _as_read_from_json(cls, data: object) -> object:
+        """Leave out what is null and take 5.0 as 5, as the API server does before it looks at anything else."""
+        if not isinstance(data, Mapping) or not any(
+            value is None or isinstance(value, float) for value in data.values()
+        ):
             return data
         known = {name for field, info in cls.model_fields.items() for name in (field, info.alias)}
-        return {name: value for name, value in data.items() if value is not None or name not in known}
+        return {name: _whole(value) for name, value in data.items() if value is not None or name not in known}
 
     @model_validator(mode="after")
     def _rules_hold(self) -> Self:
@@ -92,6 +103,10 @@ class K8s(BaseModel):
         inner = handler.resolve_ref_schema(made)
         inner.update(with_rules(inner, cls.RULES))
         return made
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class Metadata(K8s):
@@ -142,7 +157,7 @@ class Condition(K8s):
     """Why, in a sentence."""
     last_transition_time: datetime
     """When the status turned last."""
-    observed_generation: StrictInt = 0
+    observed_generation: Whole = 0
     """The generation of the resource that it is about."""
 
 

@@ -6,7 +6,7 @@ resources, storage, runtime class) is accepted on one machine and without effect
 
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import Field, StrictInt
+from pydantic import Field
 
 from ponton_operator.resources.base import (
     API_VERSION,
@@ -21,13 +21,14 @@ from ponton_operator.resources.base import (
     Memory,
     Metadata,
     Name,
+    Whole,
 )
 from ponton_operator.resources.network import Labels, Network
 from ponton_operator.resources.rules import MEMORY_FITS, Rule, shape
 from ponton_operator.resources.running import Rollout, Scaling
 
 KIND: Final = "BridgeGateway"
-Port = Annotated[StrictInt, Field(ge=1, le=65535)]
+Port = Annotated[Whole, Field(ge=1, le=65535)]
 _MAX_URL: Final = 512  # characters
 _MAX_REFERENCE: Final = 512  # characters of an image's reference
 _MAX_HOSTS: Final = 100  # hosts whose users may have an account
@@ -191,7 +192,7 @@ class ShardTemplate(K8s):
     limits: SendLimits = SendLimits()
     upload: Upload | None = None
     """Where pictures of codes are uploaded; without it codes come as text only."""
-    codes_per_attempt: Annotated[StrictInt, Field(ge=1, le=6)] = 6
+    codes_per_attempt: Annotated[Whole, Field(ge=1, le=6)] = 6
     """Codes of one attempt to link. WhatsApp gives no more than six: the first for 60 s, five more for 20 s each."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What is logged."""
@@ -238,21 +239,21 @@ class GatewaySpec(K8s):
 class GatewayStatus(K8s):
     """Written by the operator."""
 
-    observed_generation: StrictInt = 0
+    observed_generation: Whole = 0
     """The generation of the resource that this status is about."""
     revision: str = ""
     """What a new shard would run."""
     wave: str = ""
     """Of a rollout: Canary, Wave1 and so on, Done, Stopped."""
-    accounts: StrictInt = 0
+    accounts: Whole = 0
     """Accounts of the gateway."""
-    running: StrictInt = 0
+    running: Whole = 0
     """Those that are linked and connected."""
-    paired: StrictInt = 0
+    paired: Whole = 0
     """Those that are linked."""
-    parked: StrictInt = 0
+    parked: Whole = 0
     """Those that are parked."""
-    failed: StrictInt = 0
+    failed: Whole = 0
     """Those that need somebody."""
     problems: tuple[str, ...] = ()
     """Sentences for the host, about resources that could not be taken."""

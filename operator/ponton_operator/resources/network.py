@@ -5,7 +5,7 @@ Read by `plan.manifests` on a cluster; without effect on one machine.
 
 from typing import Annotated, ClassVar, Final
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from ponton_operator.resources.base import Flag, K8s
 from ponton_operator.resources.rules import NETWORK, Rule, keys_shaped, shape
@@ -18,8 +18,16 @@ LabelValue = Annotated[
     Field(max_length=63),
     shape(f"^({_WORD})?$", "write the value of a label: at most 63 letters, digits, '-', '_' and '.', or nothing"),
 ]
+
+
+def _said(labels: object) -> object:
+    """Leave out what is null, as the API server does."""
+    return {key: value for key, value in labels.items() if value is not None} if isinstance(labels, dict) else labels
+
+
 Labels = Annotated[
     dict[str, LabelValue],
+    BeforeValidator(_said),
     Field(max_length=16),
     keys_shaped(f"^{_PREFIX}{_WORD}$", "write the name of a label like app or example.org/app"),
 ]

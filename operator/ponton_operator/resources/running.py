@@ -6,9 +6,9 @@ seconds, minutes or hours, as the field's name says.
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field, StrictInt
+from pydantic import Field
 
-from ponton_operator.resources.base import Cpu, Flag, K8s, Memory, Name
+from ponton_operator.resources.base import Cpu, Flag, K8s, Memory, Name, Whole
 from ponton_operator.resources.rules import ASCENDING_TO_ALL, MEMORY_FITS, NAMES_UNIQUE
 
 
@@ -39,11 +39,11 @@ class Parking(K8s):
     What ends by itself (codes used up, logged out, banned) is parked at once; this is for the rest.
     """
 
-    never_paired_minutes: Annotated[StrictInt, Field(ge=0, le=525600)] = 60
+    never_paired_minutes: Annotated[Whole, Field(ge=0, le=525600)] = 60
     """An account that was never linked."""
-    unreachable_hours: Annotated[StrictInt, Field(ge=0, le=8760)] = 168
+    unreachable_hours: Annotated[Whole, Field(ge=0, le=8760)] = 168
     """A linked account that does not reach WhatsApp."""
-    crashing_hours: Annotated[StrictInt, Field(ge=0, le=8760)] = 24
+    crashing_hours: Annotated[Whole, Field(ge=0, le=8760)] = 24
     """An account whose shard ends unexpectedly again and again."""
 
 
@@ -53,13 +53,13 @@ class Scaling(K8s):
     A node's loss must not become a storm at WhatsApp: starts are what causes logins, and they leave by few addresses.
     """
 
-    starts_per_second: Annotated[StrictInt, Field(ge=1, le=100)] = 5
+    starts_per_second: Annotated[Whole, Field(ge=1, le=100)] = 5
     """Starts of shards, on average."""
-    starts_burst: Annotated[StrictInt, Field(ge=1, le=1000)] = 10
+    starts_burst: Annotated[Whole, Field(ge=1, le=1000)] = 10
     """Starts at once after a quiet time."""
-    logins_per_second: Annotated[StrictInt, Field(ge=1, le=100)] = 5
+    logins_per_second: Annotated[Whole, Field(ge=1, le=100)] = 5
     """Logins at WhatsApp by egress address: the limit grows with the addresses that are there."""
-    egress_addresses: Annotated[StrictInt, Field(ge=1, le=1000)] = 1
+    egress_addresses: Annotated[Whole, Field(ge=1, le=1000)] = 1
     """Addresses by which shards leave (nodes or proxies)."""
     tiers: Annotated[tuple[Tier, ...], Field(max_length=8, json_schema_extra=_BY_NAME), NAMES_UNIQUE] = ()
     """Sizes of shards, the smallest first; without any, shard.resources is the only size."""
@@ -74,17 +74,17 @@ class Rollout(K8s):
 
     paused: Flag = False
     """Hold back: running shards keep what they run; new starts get the new template."""
-    restarts_per_minute: Annotated[StrictInt, Field(ge=1, le=6000)] = 60
+    restarts_per_minute: Annotated[Whole, Field(ge=1, le=6000)] = 60
     """Shards that are restarted in a minute."""
-    canary_percent: Annotated[StrictInt, Field(ge=0, le=100)] = 1
+    canary_percent: Annotated[Whole, Field(ge=0, le=100)] = 1
     """Share of the accounts that goes first; 0 for no canaries."""
     wave_percents: Annotated[
-        tuple[Annotated[StrictInt, Field(ge=1, le=100)], ...],
+        tuple[Annotated[Whole, Field(ge=1, le=100)], ...],
         Field(max_length=10),
         ASCENDING_TO_ALL,
     ] = (5, 25, 100)
     """Share of the accounts that has the new template after each wave."""
-    pause_seconds: Annotated[StrictInt, Field(ge=0, le=86400)] = 60
+    pause_seconds: Annotated[Whole, Field(ge=0, le=86400)] = 60
     """Time after each wave, so that trouble can show itself."""
-    max_pairings_lost: Annotated[StrictInt, Field(ge=0, le=10000)] = 0
+    max_pairings_lost: Annotated[Whole, Field(ge=0, le=10000)] = 0
     """Restarted accounts that may lose their link before the rollout stops by itself."""
