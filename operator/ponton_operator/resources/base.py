@@ -83,9 +83,7 @@ class K8s(BaseModel):
     @classmethod
     def _as_read_from_json(cls, data: object) -> object:
         """Leave out what is null and take 5.0 as 5, as the API server does before it looks at anything else."""
-        if not isinstance(data, Mapping) or not any(
-            value is None or isinstance(value, float) for value in data.values()
-        ):
+        if not isinstance(data, Mapping) or not any(v is None or isinstance(v, float) for v in data.values()):
             return data
         known = {name for field, info in cls.model_fields.items() for name in (field, info.alias)}
         return {name: _whole(value) for name, value in data.items() if value is not None or name not in known}

@@ -27,9 +27,9 @@ def _said(labels: object) -> object:
 
 Labels = Annotated[
     dict[str, LabelValue],
-    BeforeValidator(_said),
     Field(max_length=16),
     keys_shaped(f"^{_PREFIX}{_WORD}$", "write the name of a label like app or example.org/app"),
+    BeforeValidator(_said),
 ]
 ONE_KIND: Final = Rule(
     "has(self.cidr) != (has(self.podLabels) || has(self.namespaceLabels))",
