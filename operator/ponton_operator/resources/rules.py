@@ -99,9 +99,9 @@ def _memory_fits(sizes: Any) -> bool:  # noqa: ANN401  # any model with these fi
 
 
 MEMORY_FITS: Final = Rule(
-    # A quantity that is none has its own rule: this one must not add an error of CEL to it.
-    "!isQuantity(self.memoryRequest) || !isQuantity(self.memoryLimit) || "
-    "quantity(self.memoryRequest).compareTo(quantity(self.memoryLimit)) <= 0",
+    # What is no quantity has its own rule; and a default {} is judged before it is filled.
+    "!(has(self.memoryRequest) && has(self.memoryLimit) && isQuantity(self.memoryRequest) && "
+    "isQuantity(self.memoryLimit)) || quantity(self.memoryRequest).compareTo(quantity(self.memoryLimit)) <= 0",
     "memoryRequest must not be more than memoryLimit",
     _memory_fits,
 )
