@@ -18,8 +18,10 @@ from ponton_operator.cluster.local_files import write_whole
 from ponton_operator.cluster.local_registry import Held, Registry
 from ponton_operator.cluster.local_shards import Shards
 from ponton_operator.cluster.queue import KeyedQueue
+from ponton_operator.cluster.turns import Turns
 from ponton_operator.plan.account import plan_account
 from ponton_operator.plan.fleet import Ask, Rations, admit, ask
+from ponton_operator.plan.rollout import Turn
 from ponton_operator.plan.values import (
     Action,
     Again,
@@ -52,6 +54,7 @@ class Reconciler:
     _asks: dict[str, Ask] = field(default_factory=dict)
     _jobs: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _rations: Rations | None = None
+    _turns: Turns = field(default_factory=Turns)
     _timer: asyncio.TimerHandle | None = None
 
     def __post_init__(self) -> None:
@@ -90,7 +93,7 @@ class Reconciler:
         """Let those start whose turn it is, and look again when the next turn comes."""
         spec, now = self.shards.gateway.resource.spec, self.clock()
         rations = self._rations or Rations.full(spec.scaling, now)
-        admission = admit(self._asks.values(), rations, spec.scaling, spec.rollout, now)
+        admission = admit(self._asks.values(), rations, spec.scaling, spec.rollout, self.turn(), now)
         self._rations = admission.rations
         for name in admission.names:
             del self._asks[name]
@@ -101,6 +104,13 @@ class Reconciler:
             self._timer.cancel()
         wait = None if admission.again is None else max(0.001, admission.again - now)
         self._timer = None if wait is None else asyncio.get_running_loop().call_later(wait, self.admit)
+
+    def turn(self) -> Turn:
+        """Give what the rollout allows now."""
+        gateway = self.shards.gateway
+        accounts = self.registry.held.values()
+        rollout, before = gateway.resource.spec.rollout, gateway.status
+        return self._turns.look(lambda: [h.account for h in accounts], rollout, gateway.revision, before, self.clock())
 
     async def close(self) -> None:
         """Start nothing more, and wait for what is being done."""
@@ -141,7 +151,7 @@ class Reconciler:
             case WriteStatus(status):
                 await self._write(name, held, status)
             case AskPermit(urgency):
-                ask(self._asks, name, urgency, self.clock())
+                ask(self._asks, name, urgency, self.clock(), paired=held.account.status.paired)
                 self.admit()
             case Start():
                 await self.shards.start(held.account, action)

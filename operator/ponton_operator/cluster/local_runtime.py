@@ -156,7 +156,8 @@ class LocalRuntime:
             )
             accounts = [held.account for held in self._registry.held.values()]
             status = summary(self._gateway.resource.spec, self._gateway.status, accounts, seen, self._clock())
-            await asyncio.to_thread(self._gateway.write_status, status)
+            status = status.model_copy(update={"revision": self._gateway.revision})
+            await asyncio.to_thread(self._gateway.write_status, self._accounts.turn().status(status))
             await asyncio.sleep(_SUMMARY)
 
     async def _end(self) -> None:

@@ -14,6 +14,7 @@ from ponton_bridge.model.states import Reason
 from ponton_operator.plan.deletion import plan_deletion
 from ponton_operator.plan.describe import describe, running_reason, starting_reason
 from ponton_operator.plan.ends import CURED_BY_UPDATE
+from ponton_operator.plan.parking import parked_by_scaler
 from ponton_operator.plan.starting import Planned, absorb, current_state, start
 from ponton_operator.plan.values import (
     Action,
@@ -76,9 +77,11 @@ def plan_account(account: BridgeAccount, observed: Observed, now: float) -> list
     A WriteStatus comes first: if it fails (somebody else wrote), nothing that follows is done and the account is
     planned again from what is then seen.
     """
-    status = absorb(account, observed, now)
-    aim = next(aim for holds, aim in AIMS if holds(account, status, observed))
     frozen = is_paused(account.metadata)
+    status = absorb(account, observed, now)
+    if not frozen and not scanning(status, observed):
+        status = parked_by_scaler(account, status, now)
+    aim = next(aim for holds, aim in AIMS if holds(account, status, observed))
     actions: list[Action] = []
     if not frozen:
         status, actions = PLANS[aim.goal](account, status, observed, now)
@@ -111,14 +114,20 @@ def _serve(account: BridgeAccount, status: AccountStatus, observed: Observed, no
         return status, []
     if account.spec.wake != status.wake:
         return status, [Stop(epoch)]  # it has said its end and lingers; absorb() met every other wake
-    return status, _rollout(status, observed, epoch)
+    return status, [] if scanning(status, observed) else _renew(status, observed, epoch)
 
 
-def _rollout(status: AccountStatus, observed: Observed, epoch: int) -> list[Action]:
-    """End a shard that runs an older revision, in its turn, and not while somebody scans."""
+def scanning(status: AccountStatus, observed: Observed) -> bool:
+    """Whether a code is shown at this moment: then the shard is left alone."""
     state = current_state(status, observed)
-    scanning = state is not None and state.reason == Reason.WAITING_FOR_SCAN
-    if status.shard is None or status.shard.revision == observed.revision or scanning:
+    return state is not None and state.reason == Reason.WAITING_FOR_SCAN
+
+
+def _renew(status: AccountStatus, observed: Observed, epoch: int) -> list[Action]:
+    """End a shard that cannot be resized where it runs, or, in its turn, one that runs an older revision."""
+    if status.scaling is not None and status.scaling.recreate == epoch:
+        return [Stop(epoch)]
+    if status.shard is None or status.shard.revision == observed.revision:
         return []
     return [Stop(epoch)] if observed.permit else [AskPermit(Urgency.ROLLOUT)]
 
