@@ -250,7 +250,7 @@ def test_a_rollout_goes_in_waves(fleet: Fleet) -> None:
 
 
 def test_a_bad_template_costs_the_canary_only(fleet: Fleet) -> None:
-    """When the canary loses its link the rollout stops, for good; a new template goes on, the host may accept the loss."""
+    """When the canary loses its link the rollout stops for good; a new template goes on, or the host accepts it."""
     fleet.run(25)
     fleet.starts.clear()
     fleet.bad = "r2"

@@ -1,9 +1,9 @@
 """Which accounts the scaler parks: those that keep a shard but have had no use for it for a long time.
 
-What ends by itself (codes used up, logged out, banned) is parked by the accounts operator at once (`plan.ends`); this is
-for shards that stay: nobody comes online to scan, WhatsApp is out of reach, every start crashes. `parking_wish` is asked
-by the scaler, `parked_by_scaler` by the plan of the account, which carries it out. Waking is the same for all: a door
-counts `spec.wake` up.
+What ends by itself (codes used up, logged out, banned) is parked by the accounts operator at once (`plan.ends`); this
+is for shards that stay: nobody comes online to scan, WhatsApp is out of reach, every start crashes. `parking_wish` is
+asked by the scaler, `parked_by_scaler` by the plan of the account, which carries it out. Waking is the same for all: a
+door counts `spec.wake` up.
 """
 
 from enum import StrEnum

@@ -1,8 +1,8 @@
 """The plan of a rollout: which running shards may be restarted with a changed template now.
 
-Paired accounts go in an order that the revision shuffles: canaries, then wave by wave, with a pause after each. Accounts
-that are not paired have nothing to lose and go in any wave. Everything is read from the accounts' status and from
-the gateway's (`wave`, `wave_revision`, `pairings_lost`), so a restarted operator goes on where the last one was.
+Paired accounts go in an order that the revision shuffles: canaries, then wave by wave, with a pause after each.
+Accounts that are not paired have nothing to lose and go in any wave. Everything is read from the accounts' status and
+from the gateway's (`wave`, `wave_revision`, `pairings_lost`), so a restarted operator goes on where the last one was.
 Called by the drivers, whose limit on starts (`plan.fleet.admit`) asks it.
 """
 
@@ -24,7 +24,7 @@ WAVE: Final = "Wave"  # and its number, from 1
 DONE: Final = "Done"
 STOPPED: Final = "Stopped"
 
-# A shard that ends for good so soon after its start ended because of what it runs; later it may be the phone, a person …
+# A shard that ends for good so soon after its start ended because of what it runs; later it may be the phone, a person.
 JUDGED: Final = 300.0  # seconds
 # These ends cost a paired account its link, or its service. Those of pairing, and what owners do themselves, do not.
 LOSSES: Final = frozenset({
@@ -170,8 +170,8 @@ def in_order(members: Iterable[Member], revision: str) -> list[Member]:
 def steps_of(rollout: Rollout, paired: int) -> list[Step]:
     """Give the waves over so many paired accounts; the last one takes all that are left.
 
-    >>> steps_of(Rollout(canary_percent=1, wave_percents=(5, 25)), 50)
-    [Step(name='Canary', count=1), Step(name='Wave1', count=3), Step(name='Wave2', count=13), Step(name='Wave3', count=50)]
+    >>> [(step.name, step.count) for step in steps_of(Rollout(canary_percent=1, wave_percents=(5, 25)), 50)]
+    [('Canary', 1), ('Wave1', 3), ('Wave2', 13), ('Wave3', 50)]
     """
     steps = [Step(CANARY, max(1, paired * rollout.canary_percent // 100))] if rollout.canary_percent else []
     percents = rollout.wave_percents if 100 in rollout.wave_percents else (*rollout.wave_percents, 100)  # noqa: PLR2004

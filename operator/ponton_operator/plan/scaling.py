@@ -32,7 +32,7 @@ class PodSeen:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the account's `status.scaling` should be (None: there is nothing to say), and what to remember of its use."""
+    """What the account's `status.scaling` should be (None: as it is), and what to remember of its use."""
 
     status: ScalingStatus | None
     use: Use
@@ -47,7 +47,7 @@ def plan_scaling(
     pod: PodSeen | None,
     now: float,
 ) -> Decision:
-    """Decide about one account; `beat` is its newest heartbeat, None when there is none. `now` in seconds since 1970."""
+    """Decide about one account; `beat` is its newest heartbeat, None without one. `now` in seconds since 1970."""
     before = account.status.scaling or ScalingStatus()
     after = before
     shard = account.status.shard

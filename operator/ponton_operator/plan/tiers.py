@@ -85,7 +85,7 @@ def size_of(tiers: Sequence[Size], name: str) -> Size:
 
 
 def choose(tiers: Sequence[Size], now_in: Size, use: Use, moved: float, oom: float, now: float) -> Size:
-    """Give the tier that the shard should have; `moved` is when it moved last, `oom` when it was killed last for memory.
+    """Give the tier that a shard should have; `moved` is when it moved last, `oom` when it was killed last for memory.
 
     A kill counts as reaching the limit, if it came after the last move.
     """

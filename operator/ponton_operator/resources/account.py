@@ -107,9 +107,9 @@ class DeletionStatus(K8s):
 class ScalingStatus(K8s):
     """What the scaler decided; the one part of the status that it writes, and nobody else.
 
-    `tier`: the name of the shard's size, '' = the first, chosen at `since`. `park`: why the account should have no shard,
-    '' = it may have one; it counts only while `park_wake` is still spec.wake. `recreate`: the epoch whose pod has to be
-    made anew, now that it is quiet, because the cluster cannot resize it; 0 = none.
+    `tier`: the name of the shard's size, '' = the first, chosen at `since`. `park`: why the account should have no
+    shard, '' = it may have one; it counts only while `park_wake` is still spec.wake. `recreate`: the epoch whose pod has
+    to be made anew, now that it is quiet, because the cluster cannot resize it; 0 = none.
     """
 
     tier: str = ""
