@@ -28,10 +28,10 @@ from ponton_operator.plan.values import (
     WriteStatus,
 )
 from ponton_operator.resources.account import AccountStatus, BridgeAccount, Desired, RetryStatus
+from ponton_operator.resources.base import is_paused
 from ponton_operator.resources.conditions import Own
 
 DECIDED: Final = ("epoch", "shard", "retry", "parking", "deletion")  # parts of the status
-RECONCILE: Final = "ponton.im/reconcile"  # annotation; "disabled" is the host's emergency brake
 
 
 class Goal:
@@ -78,7 +78,7 @@ def plan_account(account: BridgeAccount, observed: Observed, now: float) -> list
     """
     status = absorb(account, observed, now)
     aim = next(aim for holds, aim in AIMS if holds(account, status, observed))
-    frozen = account.metadata.annotations.get(RECONCILE) == "disabled"
+    frozen = is_paused(account.metadata)
     actions: list[Action] = []
     if not frozen:
         status, actions = PLANS[aim.goal](account, status, observed, now)

@@ -40,7 +40,7 @@ MEANING: Final[dict[Type, str]] = {
     Type.UP_TO_DATE: "The shard runs the version and configuration that a new one would run.",
     Type.BANNED: "WhatsApp has suspended the number for a time.",
     Type.FENCED: "A process with a newer epoch serves this owner; this one has stopped for good.",
-    Type.PAUSED: "The annotation ponton.im/reconcile: disabled keeps the operator's hands off the account.",
+    Type.PAUSED: 'The annotation ponton.im/paused: "true" keeps the operator\'s hands off the account.',
     Type.DUPLICATE: "An older resource links the same owner on the same gateway; this one gets no process.",
     Type.STALE_STORE: "The stored keys are older than the link itself, so they are not used.",
     Type.WAITING_FOR_NODE: "The node of the shard does not answer, and nobody knows yet that the shard has ended.",
