@@ -83,14 +83,15 @@ def test_a_wave_that_was_reached_needs_no_second_rest() -> None:
 
 
 def test_a_wave_waits_for_those_that_do_not_come_back() -> None:
-    """Within a wave, too: more than one in a hundred without a link two minutes after the restart holds it."""
+    """More than one in a hundred without a link two minutes after the restart stop it, until they are back."""
     accounts = fleet()
     names = list(accounts)
     for name in names[:3]:
         accounts[name] = restarted(name, NOW - 2 * BACK)
     accounts[names[2]] = restarted(names[2], NOW - BACK, Reason.CONNECTING)
     held = turn(accounts, at("Wave1"))
-    assert (frozenset(), False) == (held.names, held.open)
+    assert Turn("Stopped", "r2", again=NOW + LOOK) == held
+    assert frozenset(names[3:5]) == turn(accounts | {names[2]: restarted(names[2], NOW - BACK)}, held.status(NEW)).names
     assert frozenset(names[3:5]) == turn(accounts, at("Wave1"), now=NOW - 1).names
     assert (
         frozenset(names[3:5]) == turn(accounts, at("Wave1"), ROLLOUT.model_copy(update={"max_pairings_lost": 1})).names

@@ -101,7 +101,8 @@ def plan_rollout(
     """Say whose turn it is; `revision` is what a new shard would run, `troubled` holds everything back.
 
     It stops when more than `max_pairings_lost` restarted accounts have lost their link or crash. That number is kept,
-    so it stays stopped until the template changes, or the host accepts the loss by a higher `max_pairings_lost`.
+    so it stays stopped until the template changes, or the host accepts the loss by a higher `max_pairings_lost`. It
+    stops, too, while too many of the restarted have not come back in time; then it goes on by itself when they have.
     """
     members = [found for account in accounts if (found := member(account))]
     ours = before.wave_revision == revision
@@ -116,6 +117,9 @@ def plan_rollout(
         return Turn(STOPPED, revision, lost)
     if rollout.paused or troubled:
         return Turn(steps[at].name, revision, lost)
+    moved = [m for m in order if m.name not in old]
+    if _too_many_away(moved, rollout, now - BACK):
+        return Turn(STOPPED, revision, lost, again=now + LOOK)
     reached = next((i for i, step in enumerate(steps) if ours and step.name == before.wave), 0)
     if at > reached:
         over = [m for m in order[: steps[at - 1].count] if m.name not in old]
@@ -123,8 +127,6 @@ def plan_rollout(
         if now < rested or _too_many_away(over, rollout, now):
             again = rested if now < rested else now + LOOK
             return Turn(steps[at - 1].name, revision, lost, open=True, again=again)
-    if _too_many_away([m for m in order if m.name not in old], rollout, now - BACK):
-        return Turn(steps[at].name, revision, lost, again=now + LOOK)
     names = frozenset(m.name for m in order[: steps[at].count] if m.name in old)
     return Turn(steps[at].name, revision, lost, names, open=True, again=now + LOOK)
 

@@ -15,6 +15,7 @@ from ponton_operator.resources.account import BridgeAccount, ScalingStatus
 from ponton_operator.resources.base import moment
 from ponton_operator.resources.running import Parking
 
+_UNSAID: Final = ScalingStatus()
 SWEEP: Final = 10.0  # seconds between looks at all heartbeats
 
 
@@ -48,27 +49,29 @@ def plan_scaling(
     now: float,
 ) -> Decision:
     """Decide about one account; `beat` is its newest heartbeat, None without one. `now` in seconds since 1970."""
-    before = account.status.scaling or ScalingStatus()
-    after = before
+    before = account.status.scaling or _UNSAID
     shard = account.status.shard
-    runs = shard is not None and shard.ended is None
-    if sizes:
+    epoch = shard.epoch if shard and shard.ended is None else 0  # 0: none runs
+    news: dict[str, object] = {}
+    if sizes and epoch:
         size = size_of(sizes, before.tier)
-        if runs and beat is not None and shard is not None and beat.epoch == shard.epoch:
+        if beat is not None and beat.epoch == epoch:
             use = follow(use, beat, size.limit)
         moved = before.since.timestamp() if before.since else 0.0
-        oom = pod.oom if pod else 0.0
-        wanted = choose(sizes, size, use, moved, oom, now) if runs else size
+        wanted = choose(sizes, size, use, moved, pod.oom if pod else 0.0, now)
         if wanted is not size:
-            after = after.model_copy(update={"tier": wanted.name, "since": moment(now)})
+            news |= {"tier": wanted.name, "since": moment(now)}
             use = Use(epoch=use.epoch, beat=use.beat, traffic=use.traffic, quiet_since=use.quiet_since)
-    if before.park and not holds(account):
-        after = after.model_copy(update={"park": "", "park_wake": 0})
-    if not after.park and (wish := parking_wish(account, parking, now)):
-        after = after.model_copy(update={"park": wish, "park_wake": account.spec.wake})
-    stuck = runs and pod is not None and shard is not None and pod.refused and pod.epoch == shard.epoch
-    if stuck and pod is not None and use.quiet(now):
-        after = after.model_copy(update={"recreate": pod.epoch})
-    elif shard is not None and before.recreate != shard.epoch:
-        after = after.model_copy(update={"recreate": 0})
+    over = bool(before.park) and not holds(account)
+    if wish := "" if before.park and not over else parking_wish(account, parking, now):
+        news |= {"park": wish, "park_wake": account.spec.wake}
+    elif over:
+        news |= {"park": "", "park_wake": 0}
+    if pod is not None and pod.refused and pod.epoch == epoch and use.quiet(now):
+        news |= {"recreate": epoch}
+    elif before.recreate not in {0, epoch}:
+        news |= {"recreate": 0}
+    if not news:
+        return Decision(None, use)
+    after = before.model_copy(update=news)
     return Decision(None if after == before else after, use)

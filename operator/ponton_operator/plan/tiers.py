@@ -6,7 +6,7 @@ Called by `plan.scaling`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from ponton_bridge.coordination.contract import Heartbeat
@@ -62,17 +62,17 @@ def follow(use: Use, beat: Heartbeat, limit: int) -> Use:
     """Take a heartbeat in; one that was seen already, or comes from an older shard, changes nothing."""
     if beat.epoch < use.epoch or (beat.epoch == use.epoch and beat.time <= use.beat):
         return use
-    use = use if beat.epoch == use.epoch else Use(epoch=beat.epoch)
+    if beat.epoch != use.epoch:
+        use = Use()
     memory, traffic = beat.rss * KIB, beat.sent + beat.received
     low = memory < limit * DOWN
-    since = (use.low_since or beat.time) if low else 0.0
     busy = traffic != use.traffic or beat.queue_in or beat.queue_out
-    return replace(
-        use,
+    return Use(
+        epoch=beat.epoch,
         beat=beat.time,
         memory=memory,
         high=use.high + 1 if memory > limit * UP else 0,
-        low_since=since,
+        low_since=(use.low_since or beat.time) if low else 0.0,
         peak=max(use.peak, memory) if use.low_since and low else memory,
         traffic=traffic,
         quiet_since=beat.time if busy else use.quiet_since,
