@@ -15,7 +15,7 @@ from typing import Final
 from ponton_bridge.coordination.contract import Heartbeat
 from ponton_bridge.model.states import Reason
 from ponton_operator.plan.fleet import Ask, Rations, admit, ask
-from ponton_operator.plan.parking import parked_by_scaler
+from ponton_operator.plan.parking import kept_by_scaler
 from ponton_operator.plan.rollout import DONE, Turn
 from ponton_operator.plan.scaling import SWEEP, PodSeen, plan_scaling
 from ponton_operator.plan.tiers import FIT, UP, UP_BEATS, Size, Use, size_of
@@ -202,13 +202,12 @@ class Day:
 
     def _park(self, boat: Boat, now: float) -> None:
         """Do what the accounts operator does."""
-        status = parked_by_scaler(boat.account, boat.account.status, now)
-        if status.parking is None or boat.account.status.parking is not None or status.shard is None:
+        status = boat.account.status
+        if not kept_by_scaler(boat.account, status) or status.scaling is None or status.shard is None:
             return
-        boat.parks.append((now, status.scaling.park if status.scaling else ""))
-        ended = status.shard.model_copy(update={"ended": moment(now)})
-        status = status.model_copy(update={"shard": ended, "reason": status.parking.reason})
-        boat.account = boat.account.model_copy(update={"status": status})
+        boat.parks.append((now, status.scaling.park))
+        news = {"shard": status.shard.model_copy(update={"ended": moment(now)}), "reason": status.scaling.park}
+        boat.account = boat.account.model_copy(update={"status": status.model_copy(update=news)})
 
     def _happen(self, what: str, name: str, now: float) -> None:
         boat = self.boats[name]
@@ -219,7 +218,7 @@ class Day:
         elif what == "pair":
             news = {"paired": True, "reason": Reason.CONNECTED, "phase": phase_of(Reason.CONNECTED)}
             boat.account = boat.account.model_copy(update={"status": status.model_copy(update=news)})
-        elif status.parking is None and status.shard is not None:
+        elif status.shard is not None and status.shard.ended is None:
             news = {"shard": status.shard.model_copy(update={"ended": moment(now)})}
             boat.account = boat.account.model_copy(update={"status": status.model_copy(update=news)})
             ask(self._asks, name, Urgency.RESTART, now, paired=status.paired)

@@ -40,11 +40,11 @@ def prepared(count: int, seed: int) -> tuple[Day, dict[str, list[tuple[float, st
         ago = chance.uniform(100, 200)
         day.unreachable(name, ago)
         if ago > 145:  # the rest has not been away long enough when the day ends
-            parks[name] = [(max(0.0, 3600 * (168 - ago)), "Unreachable")]
+            parks[name] = [(max(0.0, 3600 * (168 - ago)), "UnreachableTooLong")]
     for name in some(0.005):
         ago = chance.uniform(1, 30)
         day.crashing(name, ago)
-        parks[name] = [(max(0.0, 3600 * (24 - ago)), "Crashing")]
+        parks[name] = [(max(0.0, 3600 * (24 - ago)), "CrashingTooLong")]
     for name in some(0.2):
         day.at(12, "lost", name)
     return day, {name: [p for p in due if p[0] < 86_400 - LOOKED] for name, due in parks.items()}

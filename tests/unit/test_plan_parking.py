@@ -5,7 +5,7 @@ import pytest
 from ponton_bridge.coordination.contract import StateChange
 from ponton_bridge.model.states import Phase, Reason
 from ponton_operator.plan.account import plan_account
-from ponton_operator.plan.parking import HOUR, MINUTE, holds, parking_wish
+from ponton_operator.plan.parking import HOUR, MINUTE, kept_by_scaler, parking_wish
 from ponton_operator.plan.values import Action, AskPermit, Observed, Process, Start, Stop, Urgency, WriteStatus
 from ponton_operator.resources.account import BridgeAccount, Desired, RetryStatus, ScalingStatus
 from ponton_operator.resources.base import moment
@@ -43,10 +43,10 @@ def crashing(since: float) -> BridgeAccount:
         (unpaired(NOW - 60 * MINUTE), "NeverPaired"),
         (unpaired(NOW - 60 * MINUTE, Reason.WAITING_FOR_SCAN), ""),
         (unreachable(NOW - 168 * HOUR + 1), ""),
-        (unreachable(NOW - 168 * HOUR), "Unreachable"),
+        (unreachable(NOW - 168 * HOUR), "UnreachableTooLong"),
         (unreachable(NOW - 168 * HOUR, started=NOW - HOUR), ""),
         (crashing(NOW - 24 * HOUR + 1), ""),
-        (crashing(NOW - 24 * HOUR), "Crashing"),
+        (crashing(NOW - 24 * HOUR), "CrashingTooLong"),
         (served(reason=Reason.CRASHING), ""),
         (served(shard=None, paired=False), ""),
     ],
@@ -78,6 +78,11 @@ def seen(permit: bool = False, *, alive: bool = True, reason: str = "") -> Obser
     return Observed(processes=(Process(EPOCH),) * alive, state=state, permit=permit, revision="r1")
 
 
+def kept(account: BridgeAccount) -> bool:
+    """Whether the scaler's wish counts."""
+    return kept_by_scaler(account, account.status)
+
+
 def applied(account: BridgeAccount, actions: list[Action]) -> BridgeAccount:
     """Give the account as it is after the plan's write."""
     status = next(action.status for action in actions if isinstance(action, WriteStatus))
@@ -85,16 +90,16 @@ def applied(account: BridgeAccount, actions: list[Action]) -> BridgeAccount:
 
 
 def test_the_plan_parks_and_a_wake_ends_it() -> None:
-    """The shard is ended and the account parked with a reason that its owner understands; a wake starts it for good."""
+    """The shard is ended and the account is parked with the scaler's reason; a wake starts it for good."""
     account = wished(unpaired(NOW - HOUR), ScalingStatus(park="NeverPaired"))
     actions = plan_account(account, seen(reason=Reason.WAITING_FOR_OWNER), NOW)
     assert Stop(EPOCH) in actions
     account = applied(account, actions)
-    assert (Phase.PARKED, Reason.CODES_USED_UP) == (account.status.phase, account.status.reason)
+    assert (Phase.PARKED, "NeverPaired") == (account.status.phase, account.status.reason)
     account = applied(account, plan_account(account, seen(alive=False), NOW + 1))
     assert [] == plan_account(account, seen(alive=False), NOW + 2)
     woken = edited(account, wake=1)
-    assert not holds(woken)
+    assert not kept(woken)
     assert AskPermit(Urgency.PERSON) in plan_account(woken, seen(alive=False), NOW + 3)
     actions = plan_account(woken, seen(permit=True, alive=False), NOW + 3)
     assert any(isinstance(action, Start) for action in actions)
@@ -102,13 +107,6 @@ def test_the_plan_parks_and_a_wake_ends_it() -> None:
     epoch = started.status.epoch
     after = plan_account(started, Observed(processes=(Process(epoch),), revision="r1"), NOW + 4)
     assert [] == [action for action in after if isinstance(action, Stop)]
-
-
-def test_a_paired_account_is_told_that_it_rests() -> None:
-    """Its link is kept, so it needs no code."""
-    account = wished(unreachable(NOW - 200 * HOUR), ScalingStatus(park="Unreachable"))
-    parked_now = applied(account, plan_account(account, seen(reason=Reason.UNREACHABLE), NOW))
-    assert (Reason.PARKED, True) == (parked_now.status.reason, parked_now.status.paired)
 
 
 @pytest.mark.parametrize(
@@ -123,19 +121,18 @@ def test_a_paired_account_is_told_that_it_rests() -> None:
     ids=["woken", "linked meanwhile", "stopped", "no wish", "no word"],
 )
 def test_a_wish_that_is_over_parks_nobody(account: BridgeAccount) -> None:
-    """Woken, linked or wanted otherwise since, an account is not parked by an old wish."""
-    assert not holds(account)
-    written = applied(account, plan_account(account, seen(reason=Reason.STARTING), NOW))
-    assert written.status.parking is None
+    """Woken, linked or wanted otherwise since, an account is not kept by an old wish."""
+    assert not kept(account)
 
 
 def test_nobody_is_parked_while_a_code_is_shown() -> None:
-    """A scan is not disturbed, not even by the brake's absence: the wish waits."""
+    """A scan is not disturbed: the wish waits; and with the brake on nothing happens at all."""
     account = wished(unpaired(NOW - HOUR), ScalingStatus(park="NeverPaired"))
     actions = plan_account(account, seen(reason=Reason.WAITING_FOR_SCAN), NOW)
     assert [] == [action for action in actions if isinstance(action, Stop)]
     braked = marked(account, annotations={"ponton.im/paused": "true"})
-    assert applied(braked, plan_account(braked, seen(reason=Reason.STARTING), NOW)).status.parking is None
+    actions = plan_account(braked, seen(reason=Reason.STARTING), NOW)
+    assert [] == [action for action in actions if isinstance(action, Stop)]
 
 
 def test_a_pod_that_cannot_be_resized_is_made_anew() -> None:

@@ -11,7 +11,7 @@ from typing import Final
 from ponton_operator.resources.account import BridgeAccount
 from ponton_operator.resources.base import Condition, Truth
 from ponton_operator.resources.conditions import Type
-from ponton_operator.resources.conditions_gateway import GatewayType
+from ponton_operator.resources.conditions_gateway import Finding, GatewayType
 
 BAN_WINDOW: Final = 3600.0  # seconds within which bans are counted together
 BANS_LEAST: Final = 3  # a ban alone is somebody's own, on a small gateway, too
@@ -19,6 +19,7 @@ BANS_PERCENT: Final = 1  # of the paired accounts
 STORM_WINDOW: Final = 300.0  # seconds
 STORM_LEAST: Final = 10
 STORM_PERCENT: Final = 10
+OWN: Final = frozenset({GatewayType.RECONNECT_STORM, GatewayType.BAN_WAVE})  # the conditions that alarms are
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,12 @@ def read_alarms(conditions: Iterable[Condition]) -> Alarms:
     """Read from the gateway's conditions what was found last."""
     on = {condition.type for condition in conditions if condition.status == Truth.TRUE}
     return Alarms(storm=GatewayType.RECONNECT_STORM in on, bans=GatewayType.BAN_WAVE in on)
+
+
+def alarm_findings(alarms: Alarms) -> list[Finding]:
+    """Give what the conditions of the gateway say of it; see `put_findings`."""
+    rows = ((alarms.storm, Finding.LOGINS_HELD_BACK), (alarms.bans, Finding.STARTS_HELD_BACK))
+    return [finding for is_on, finding in rows if is_on]
 
 
 def find_alarms(accounts: Iterable[BridgeAccount], before: Alarms, now: float) -> Alarms:

@@ -16,6 +16,7 @@ from ponton_operator.plan.ends import CRASHING_FROM
 from ponton_operator.resources.account import BridgeAccount, Desired
 from ponton_operator.resources.base import is_paused
 from ponton_operator.resources.conditions import Own
+from ponton_operator.resources.conditions_gateway import Finding, GatewayType
 from ponton_operator.resources.gateway import GatewayStatus
 from ponton_operator.resources.running import Rollout
 
@@ -23,6 +24,7 @@ CANARY: Final = "Canary"
 WAVE: Final = "Wave"  # and its number, from 1
 DONE: Final = "Done"
 STOPPED: Final = "Stopped"
+OWN: Final = frozenset({GatewayType.PROGRESSING, GatewayType.ROLLOUT_STOPPED})  # the conditions that tell of it
 
 # A shard that ends for good so soon after its start ended because of what it runs; later it may be the phone, a person.
 JUDGED: Final = 300.0  # seconds
@@ -129,6 +131,18 @@ def plan_rollout(
             return Turn(steps[at - 1].name, revision, lost, open=True, again=again)
     names = frozenset(m.name for m in order[: steps[at].count] if m.name in old)
     return Turn(steps[at].name, revision, lost, names, open=True, again=now + LOOK)
+
+
+def rollout_findings(turn: Turn, rollout: Rollout) -> list[Finding]:
+    """Give what the conditions of the gateway say of it; see `put_findings`."""
+    if turn.wave == DONE:
+        return [Finding.ROLLED_OUT]
+    if turn.wave == STOPPED:
+        why = Finding.PAIRINGS_LOST if turn.lost > rollout.max_pairings_lost else Finding.SHARDS_NOT_READY
+        return [Finding.ROLLOUT_HALTED, why]
+    if rollout.paused:
+        return [Finding.ROLLOUT_PAUSED]
+    return [Finding.ROLLING_OUT if turn.names or not turn.open else Finding.WATCHING_WAVE]
 
 
 def member(account: BridgeAccount) -> Member | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ponton_bridge.coordination.contract import Heartbeat
-from ponton_operator.plan.parking import holds, parking_wish
+from ponton_operator.plan.parking import kept_by_scaler, parking_wish
 from ponton_operator.plan.tiers import Size, Use, choose, follow, size_of
 from ponton_operator.resources.account import BridgeAccount, ScalingStatus
 from ponton_operator.resources.base import moment
@@ -62,7 +62,7 @@ def plan_scaling(
         if wanted is not size:
             news |= {"tier": wanted.name, "since": moment(now)}
             use = Use(epoch=use.epoch, beat=use.beat, traffic=use.traffic, quiet_since=use.quiet_since)
-    over = bool(before.park) and not holds(account)
+    over = bool(before.park) and not kept_by_scaler(account, account.status)
     if wish := "" if before.park and not over else parking_wish(account, parking, now):
         news |= {"park": wish, "park_wake": account.spec.wake}
     elif over:

@@ -108,8 +108,8 @@ class ScalingStatus(K8s):
     """What the scaler decided; the one part of the status that it writes, and nobody else.
 
     `tier`: the name of the shard's size, '' = the first, chosen at `since`. `park`: why the account should have no
-    shard, '' = it may have one; it counts only while `park_wake` is still spec.wake. `recreate`: the epoch whose pod has
-    to be made anew, now that it is quiet, because the cluster cannot resize it; 0 = none.
+    shard, '' = it may have one; it counts only while `park_wake` is still spec.wake. `recreate`: the epoch whose pod
+    has to be made anew, now that it is quiet, because the cluster cannot resize it; 0 = none.
     """
 
     tier: str = ""
@@ -130,6 +130,8 @@ class AccountStatus(K8s):
     wake: int = 0  # the spec.wake that was met last
     # The last epoch whose shard surely had the store open: an older copy of the store is refused by its successor.
     store_epoch: int = 0
+    # The store is of no use any more: every start empties it, until a shard has surely opened a new one.
+    wipe: bool = False
     conditions: Annotated[
         tuple[Condition, ...],
         Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),
