@@ -174,7 +174,13 @@ def test_the_status_sums_up(world: World) -> None:
     )
     later = summary(gateway.resource.spec, first, accounts, Seen([], redis=True, desk=True, reduced="why"), 2.0)
     times = {c.type: c.last_transition_time.timestamp() for c in later.conditions}
-    assert {"RedisReachable": 1.0, "FrontDeskRunning": 1.0, "Isolated": 2.0, "Accepted": 2.0} == times
+    assert {
+        "RedisReachable": 1.0,
+        "FrontDeskRunning": 1.0,
+        "Isolated": 2.0,
+        "Accepted": 2.0,
+        "Progressing": 1.0,
+    } == times
     truths = {c.type: c.status for c in later.conditions}
     assert (Truth.FALSE, Truth.TRUE) == (truths["Isolated"], truths["Accepted"])
     assert FINDINGS.keys() == truths.keys()

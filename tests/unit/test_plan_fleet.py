@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ponton_operator.plan.fleet import Ask, Owners, Rations, admit, ask
@@ -108,6 +108,7 @@ def test_a_rollout_leaves_the_last_start_to_others() -> None:
     assert ("x", "y") == admit(waiting, Rations.full(SCALING, 0.0), SCALING, ROLLOUT, OPEN, 0.0).names
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 3), max_size=60), st.integers(1, 50), st.integers(1, 9), st.integers(1, 3))
 def test_never_more_than_the_rates(pauses: list[float], crowd: int, logins: int, addresses: int) -> None:
     """Whatever the moments of asking, no more start, or log in, than burst plus rate times the time that went by."""

@@ -163,7 +163,7 @@ def test_some_take_no_part(apart: Callable[[BridgeAccount], BridgeAccount]) -> N
 
 
 def test_only_what_the_new_revision_caused_is_a_loss() -> None:
-    """Not an end of the old one, not one long after the start, not a failed pairing, no row of crashes that is older."""
+    """Not an end of the old one, nor one long after the start, a failed pairing, or a row of crashes that is older."""
 
     def lost(reason: str, *, lived: float = 1, revision: str = "r2") -> bool:
         parking = parked(reason, NOW + lived)

@@ -106,9 +106,11 @@ def plan_rollout(
     so it stays stopped until the template changes, or the host accepts the loss by a higher `max_pairings_lost`. It
     stops, too, while too many of the restarted have not come back in time; then it goes on by itself when they have.
     """
+    losers = [account for account in accounts if has_lost(account, revision)]
     members = [found for account in accounts if (found := member(account))]
+    members += [_loser(account) for account in losers if account.status.parking is not None]
     ours = before.wave_revision == revision
-    lost = max(sum(has_lost(account, revision) for account in accounts), before.pairings_lost if ours else 0)
+    lost = max(len(losers), before.pairings_lost if ours else 0)
     old = {m.name for m in members if m.runs and m.revision != revision}
     if not old:
         return Turn(DONE, revision, lost)
@@ -165,6 +167,12 @@ def member(account: BridgeAccount) -> Member | None:
         linked=shard.ended is None and status.phase == Phase.RUNNING,
         paired=status.paired,
     )
+
+
+def _loser(account: BridgeAccount) -> Member:
+    """Keep the place of an account that has lost its link, so that its wave does not take another one instead."""
+    revision = account.status.shard.revision if account.status.shard else ""
+    return Member(account.metadata.name, revision, 0.0, runs=False, linked=True, paired=True)
 
 
 def has_lost(account: BridgeAccount, revision: str) -> bool:
