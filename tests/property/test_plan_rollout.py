@@ -64,6 +64,7 @@ ROLLOUTS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(
     st.integers(0, 25), st.integers(0, 6), ROLLOUTS, st.sampled_from([0.0, 0.1, 1.0]), st.randoms(use_true_random=False)
 )

@@ -13,6 +13,7 @@ from ponton_operator.cluster.local_summary import FINDINGS, Seen, summary
 from ponton_operator.plan.environment import Places, front_desk_environment, revision, shard_environment
 from ponton_operator.resources.account import AccountStatus
 from ponton_operator.resources.base import Truth
+from ponton_operator.resources.conditions_gateway import GatewayType
 from ponton_operator.resources.gateway import BridgeGateway, GatewayStatus, SelfService
 from ponton_operator.resources.yamlfile import load
 from tests.integration.local_world import World
@@ -183,7 +184,7 @@ def test_the_status_sums_up(world: World) -> None:
     } == times
     truths = {c.type: c.status for c in later.conditions}
     assert (Truth.FALSE, Truth.TRUE) == (truths["Isolated"], truths["Accepted"])
-    assert FINDINGS.keys() == truths.keys()
+    assert FINDINGS.keys() | {GatewayType.PROGRESSING} == truths.keys()
     assert "Why: why." in next(c.message for c in later.conditions if c.type == "Isolated")
 
 

@@ -40,8 +40,9 @@ def sizes(tiers: Sequence[Tier]) -> tuple[Size, ...]:
 class Use:
     """What the heartbeats of one shard have shown so far; lives in memory only, times in seconds since 1970.
 
-    `growth` is in bytes a second, between the last two beats. `high` counts beats above UP in a row; `low_since` is when memory fell below DOWN (0: it is not), `peak` its most
-    bytes since. `traffic` is the count of messages at `quiet_since`.
+    `growth` is in bytes a second, between the last two beats. `high` counts beats above UP in a row; `low_since` is
+    when memory fell below DOWN (0: it is not), `peak` its most bytes since. `traffic` is the count of messages at
+    `quiet_since`.
     """
 
     epoch: int = 0
@@ -89,8 +90,8 @@ def size_of(tiers: Sequence[Size], name: str) -> Size:
 def choose(tiers: Sequence[Size], now_in: Size, use: Use, moved: float, oom: float, now: float) -> Size:
     """Give the tier that a shard should have; `moved` is when it moved last, `oom` when it was killed last for memory.
 
-    A kill counts as reaching the limit, if it came after the last move. Memory that is still growing gets a tier in which
-    it can grow on until the next move, since a shard that outgrows that one would be killed.
+    A kill counts as reaching the limit, if it came after the last move. Memory that is still growing gets a tier in
+    which it can grow on until the next move, since a shard that outgrows that one would be killed.
     """
     if now - moved < REST:
         return now_in
