@@ -59,6 +59,10 @@ class Coordination:
             async with asyncio.timeout(START_SECONDS):
                 await self._make(account)
 
+    def keep(self, account: str, epoch: int) -> None:
+        """Know a shard that runs already; its user is made again should Redis have lost it."""
+        self._users[account] = epoch
+
     def rest(self, account: str) -> None:
         """The account has no shard now: its user need not be made again."""
         self._users.pop(account, None)
