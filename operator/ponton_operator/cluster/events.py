@@ -50,3 +50,9 @@ class OperatorEvent(StrEnum):
     LISTED = "listed"  # what there is was taken in; with counts
     SWEPT = "swept"  # a watch had missed that objects are gone; with counts
     OPERATOR_FAILED = "operator_failed"  # it ends, and is started again by the kubelet
+    TIER_CHANGED = "tier_changed"  # the scaler gives a shard another size
+    ACCOUNT_IDLE = "account_idle"  # the scaler parks an account; `why`
+    RESIZE_REFUSED = "resize_refused"  # the cluster cannot resize this pod where it runs
+    ALARM_CHANGED = "alarm_changed"  # a wave of bans or a storm of reconnections began or ended
+    SWEEP_FAILED = "sweep_failed"  # a look at a gateway's heartbeats; the next comes in seconds
+    OBJECT_REFUSED = "object_refused"  # a resource that cannot be read; it is left alone

@@ -18,7 +18,7 @@ from kubernetes.config import ConfigException
 
 from ponton_bridge.model.errors import HostError
 from ponton_operator.cluster.kube_errors import KubeError, NotFound, Unavailable, error_of
-from ponton_operator.cluster.kube_kinds import Kind, Obj
+from ponton_operator.cluster.kube_kinds import PODS, Kind, Obj
 
 CONNECT: Final = 3.0  # seconds
 READ: Final = 15.0  # seconds without a byte; a page of a long list takes one or two
@@ -26,6 +26,7 @@ PAGE: Final = 500  # objects of a list in one answer
 THREADS: Final = 16  # calls at the same time
 WRITES: Final = 20.0  # a second: the churn up to which Kubernetes keeps its promises to others
 MERGE: Final = "application/merge-patch+json"
+STRATEGIC: Final = "application/strategic-merge-patch+json"
 APPLY: Final = "application/apply-patch+yaml"
 _JSON: Final = "application/json"
 _NAMES_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
@@ -156,6 +157,12 @@ class KubeApi:
     async def patch(self, kind: Kind, namespace: str, name: str, body: Obj, subresource: str = "") -> Obj:
         """Merge `body` into an object (RFC 7386); with metadata.resourceVersion only if it is as it was."""
         return await self._write("patch", kind, kind.path(namespace, name, subresource), body=body, content=MERGE)
+
+    async def resize(self, namespace: str, name: str, container: str, resources: Obj) -> Obj:
+        """Change what a container of a running pod may use, where it runs. Raises Invalid if the cluster cannot."""
+        body = {"spec": {"containers": [{"name": container, "resources": resources}]}}
+        path = PODS.path(namespace, name, "resize")
+        return await self._write("patch", PODS, path, body=body, content=STRATEGIC)  # lists merge by name
 
     async def apply(self, kind: Kind, namespace: str, name: str, body: Obj, manager: str) -> Obj:
         """Make the object have what `body` says (server-side apply); fields of ours that others changed come back."""

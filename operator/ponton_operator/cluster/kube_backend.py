@@ -20,13 +20,14 @@ from ponton_operator.cluster.kube_kinds import ACCOUNTS, NAMESPACES, SECRETS, Ob
 from ponton_operator.cluster.kube_notices import Notices
 from ponton_operator.cluster.kube_registry import Accounts, KubeHeld, Pending
 from ponton_operator.cluster.kube_shards import KubeShards
-from ponton_operator.cluster.reconcile import Held, Stale
+from ponton_operator.cluster.reconcile import Held, Stale, Template
 from ponton_operator.plan.manifests_shard import shard_name
 from ponton_operator.plan.merge import status_patch
 from ponton_operator.plan.values import Clean, Observed, Outcome, Process, Start
 from ponton_operator.resources.account import AccountStatus, BridgeAccount
 from ponton_operator.resources.base import is_paused
 from ponton_operator.resources.conditions import Own
+from ponton_operator.resources.gateway import GatewayStatus
 from ponton_operator.resources.running import Rollout, Scaling
 
 APART: Final = 5.0  # seconds between two writes of a status that nothing rests on
@@ -80,6 +81,15 @@ class KubeBackend:
             return scaling, rollout
         slower = {"starts_per_second": most, "starts_burst": max(1.0, min(scaling.starts_burst, 2 * most))}
         return scaling.model_copy(update=slower), rollout
+
+    def template(self) -> Template:
+        """Give the gateway's."""
+        resource = self.shards.gateway.resource
+        return Template(self.shards.gateway.revision, resource.status if resource else GatewayStatus())
+
+    def all(self) -> list[BridgeAccount]:
+        """Give the accounts of this gateway."""
+        return [held.account for held in self.accounts.held.values()]
 
     def held(self, name: str) -> KubeHeld | None:
         """Give an account of this gateway."""

@@ -15,7 +15,7 @@ from ponton_operator.cluster.local_children import Children
 from ponton_operator.cluster.local_files import write_whole
 from ponton_operator.cluster.local_registry import Registry
 from ponton_operator.cluster.local_shards import Shards
-from ponton_operator.cluster.reconcile import Held
+from ponton_operator.cluster.reconcile import Held, Template
 from ponton_operator.plan.values import Clean, Observed, Outcome, Start
 from ponton_operator.resources.account import AccountStatus, BridgeAccount
 from ponton_operator.resources.running import Rollout, Scaling
@@ -38,6 +38,15 @@ class LocalBackend:
         """Give the gateway's."""
         spec = self.shards.gateway.resource.spec
         return spec.scaling, spec.rollout
+
+    def template(self) -> Template:
+        """Give the gateway's."""
+        gateway = self.shards.gateway
+        return Template(gateway.revision, gateway.status)
+
+    def all(self) -> list[BridgeAccount]:
+        """Give the accounts of the folder."""
+        return [held.account for held in self.registry.held.values()]
 
     def held(self, name: str) -> Held | None:
         """Give an account of the folder."""

@@ -154,6 +154,7 @@ class LocalRuntime:
                 redis=not self._coordination.away and self._coordination.users,
                 desk=self._children.is_running(DESK),
                 reduced=self._settings.reduced,
+                turn=self._accounts.turn(),
             )
             accounts = [held.account for held in self._registry.held.values()]
             status = summary(self._gateway.resource.spec, self._gateway.status, accounts, seen, self._clock())

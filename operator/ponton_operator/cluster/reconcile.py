@@ -15,8 +15,11 @@ from ponton_bridge.coordination.contract import StateChange
 from ponton_bridge.shard.logs import Log
 from ponton_operator.cluster.events import Event
 from ponton_operator.cluster.queue import KeyedQueue
+from ponton_operator.cluster.turns import Turns
 from ponton_operator.plan.account import plan_account
+from ponton_operator.plan.alarms import read_alarms
 from ponton_operator.plan.fleet import Ask, Rations, admit, ask
+from ponton_operator.plan.rollout import Turn
 from ponton_operator.plan.values import (
     Action,
     Again,
@@ -31,6 +34,7 @@ from ponton_operator.plan.values import (
     WriteStatus,
 )
 from ponton_operator.resources.account import AccountStatus, BridgeAccount
+from ponton_operator.resources.gateway import GatewayStatus
 from ponton_operator.resources.running import Rollout, Scaling
 
 # Seconds after a status could not be written (disk full, API away) or a fault of ours; doubled each time.
@@ -54,6 +58,14 @@ class Held:
     faults: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What a new shard would run, and what the gateway's status says of how far that has come."""
+
+    revision: str
+    status: GatewayStatus
+
+
 class Backend(Protocol):
     """Where accounts and their processes are. What it is asked to do it does, or raises; it is asked again then."""
 
@@ -62,6 +74,12 @@ class Backend(Protocol):
 
     def limits(self) -> tuple[Scaling, Rollout]:
         """Give how fast shards may start and be restarted."""
+
+    def template(self) -> Template:
+        """Give what shards should run."""
+
+    def all(self) -> list[BridgeAccount]:
+        """Give all accounts."""
 
     def held(self, name: str) -> Held | None:
         """Give an account, None if it is not ours (any more)."""
@@ -110,6 +128,7 @@ class Reconciler:
     _jobs: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _touched: dict[str, float] = field(default_factory=dict)  # when what is not answered yet happened
     _rations: Rations | None = None
+    _turns: Turns = field(default_factory=Turns)
     _timer: asyncio.TimerHandle | None = None
 
     def __post_init__(self) -> None:
@@ -151,7 +170,8 @@ class Reconciler:
         """Let those start whose turn it is, and look again when the next turn comes."""
         (scaling, rollout), now = self.backend.limits(), self.clock()
         rations = self._rations or Rations.full(scaling, now)
-        admission = admit(self._asks.values(), rations, scaling, rollout, now)
+        bans = read_alarms(self.backend.template().status.conditions).bans
+        admission = admit(self._asks.values(), rations, scaling, rollout, self.turn(), now, bans=bans)
         self._rations = admission.rations
         for name in admission.names:
             del self._asks[name]
@@ -162,6 +182,15 @@ class Reconciler:
             self._timer.cancel()
         wait = None if admission.again is None else max(0.001, admission.again - now)
         self._timer = None if wait is None else asyncio.get_running_loop().call_later(wait, self.admit)
+
+    def turn(self) -> Turn:
+        """Give what the rollout allows now."""
+        (_, rollout), template = self.backend.limits(), self.backend.template()
+        alarms = read_alarms(template.status.conditions)
+        troubled = alarms.storm or alarms.bans
+        return self._turns.look(
+            self.backend.all, rollout, template.revision, template.status, self.clock(), troubled=troubled
+        )
 
     async def close(self) -> None:
         """Start nothing more, and wait for what is being done."""
@@ -230,7 +259,7 @@ class Reconciler:
             case WriteStatus(status, urgent):
                 await self._write(name, held, status, urgent=urgent)
             case AskPermit(urgency):
-                ask(self._asks, name, urgency, self.clock())
+                ask(self._asks, name, urgency, self.clock(), paired=held.account.status.paired)
                 self.admit()
             case Start():
                 await self.backend.start(name, held, action)
