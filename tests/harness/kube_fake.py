@@ -46,6 +46,7 @@ class KubeFake:
     port: int = 0
     changed: threading.Condition = field(default_factory=threading.Condition)
     closed: bool = False
+    down: bool = False  # whether every call is answered 503, and watches break off
 
     def client(self) -> Client:
         """Connect to it."""
@@ -61,7 +62,7 @@ class KubeFake:
         with self.changed:
             key = (plural, namespace, obj["metadata"]["name"])
             if key in self.objects:
-                return self._store(key, "MODIFIED", self.objects[key] | obj)
+                return self._store(key, "MODIFIED", merged(self.objects[key], obj))
             return self._create(key, obj)
 
     def get(self, plural: str, namespace: str, name: str) -> Obj | None:
@@ -85,6 +86,8 @@ class KubeFake:
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Obj | None) -> Obj:
         """Do one call. Raises Refused."""
+        if self.down:
+            raise Refused(503, "ServiceUnavailable")
         parts = path.strip("/").split("/")
         rest = parts[2:] if parts[0] == "api" else parts[3:]
         namespace = ""
@@ -181,7 +184,7 @@ class KubeFake:
         after = int(query.get("resourceVersion") or 0)
         until = time.monotonic() + float(query.get("timeoutSeconds") or 60)
         labels, bookmark = query.get("labelSelector", ""), after
-        while not self.closed:
+        while not (self.closed or self.down):
             with self.changed:
                 if after < self.oldest:
                     yield {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}}

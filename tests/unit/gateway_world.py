@@ -37,7 +37,7 @@ MATERIAL = Material(
 )
 
 
-def gateway(metadata: dict[str, Any] | None = None, **spec: object) -> BridgeGateway:
+def gateway(metadata: dict[str, Any] | None = None, **spec: Any) -> BridgeGateway:  # noqa: ANN401  # as in YAML
     """Make a gateway; `spec` replaces whole parts of the usual one."""
     head = {"name": "wa", "namespace": "bridges", "uid": "u-1", "generation": 1}
     return BridgeGateway.model_validate({"metadata": head | (metadata or {}), "spec": SPEC | spec})

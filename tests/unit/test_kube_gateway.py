@@ -3,6 +3,7 @@
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.unit.gateway_world import MASTER, gateway
 from tests.unit.test_plan_account import make
 
 PEM = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----"
-WITH_CAS = {
+WITH_CAS: dict[str, Any] = {
     "xmpp": {"host": "192.0.2.10", "tls": {"caRef": {"name": "cas", "key": "xmpp"}}},
     "shard": {"upload": {"host": "up.example.org", "caRef": {"name": "cas", "key": "upload"}}},
 }

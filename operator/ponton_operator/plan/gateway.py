@@ -135,7 +135,7 @@ def _wanted(
     material, problems = observed.material, list(observed.problems)
     if material is None:
         return {}, tuple(problems), ()
-    wide = ()
+    wide: tuple[str, ...] = ()
     parts: dict[Component, Callable[[], list[Manifest]]] = {
         Component.NETWORK: lambda: policies(gateway, material.redis_url),
         Component.PROSODY: lambda: prosody(gateway, material.shared, installation.module),
