@@ -155,7 +155,7 @@ class Scripted(MemoryAccounts):
         super().__init__()
         self.turns = [[account(Reason.CONNECTED)], [account(Reason.STOPPED)]]
 
-    async def watch(self) -> AsyncGenerator[Change, None]:
+    async def watch(self, name: str = "") -> AsyncGenerator[Change, None]:  # noqa: ARG002  # all are told
         """Give the next turn's changes, then fail; wait when there are no more."""
         if not self.turns:
             await asyncio.Event().wait()

@@ -5,6 +5,7 @@ runs it in a bounded pool beside the event loop and keeps writes at a pace, for 
 """
 
 import asyncio
+import http
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -78,6 +79,32 @@ class Client:
             raise
         finally:
             self._counted(verb, kind.plural, result, time.monotonic() - began)
+
+    def stream(self, kind: Kind, path: str, query: Mapping[str, str], seconds: float) -> urllib3.BaseHTTPResponse:
+        """Begin a watch and give its answer, to be read as it comes and closed by the caller; for a thread of its own.
+
+        `seconds` without a byte end it (bookmarks come every minute). Raises KubeError.
+        """
+        began, result = time.monotonic(), "ok"
+        request = self._client.param_serialize(
+            "GET", path, query_params=list(query.items()), header_params={"Accept": _JSON},
+            auth_settings=["BearerToken"],
+        )  # fmt: skip
+        try:
+            answer: urllib3.BaseHTTPResponse = self._client.call_api(
+                *request, _request_timeout=(CONNECT, seconds)
+            ).response
+            if answer.status != http.HTTPStatus.OK:
+                raise error_of(answer.status, json.loads(answer.read() or b"{}"))
+        except (urllib3.exceptions.HTTPError, ConfigException, OSError, ValueError) as error:
+            result = "Unavailable"
+            raise Unavailable from error
+        except KubeError as error:
+            result = type(error).__name__
+            raise
+        finally:
+            self._counted("watch", kind.plural, result, time.monotonic() - began)
+        return answer
 
     def _call(
         self, method: str, path: str, query: dict[str, str], body: Obj | None, content: str, accept: str, seconds: float

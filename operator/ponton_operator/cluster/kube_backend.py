@@ -25,6 +25,7 @@ from ponton_operator.plan.manifests_shard import shard_name
 from ponton_operator.plan.merge import status_patch
 from ponton_operator.plan.values import Clean, Observed, Outcome, Process, Start
 from ponton_operator.resources.account import AccountStatus, BridgeAccount
+from ponton_operator.resources.base import is_paused
 from ponton_operator.resources.conditions import Own
 from ponton_operator.resources.gateway import GatewayStatus
 from ponton_operator.resources.running import Rollout, Scaling
@@ -113,6 +114,7 @@ class KubeBackend:
             revision=self.shards.gateway.revision,
             outcome=held.outcome,
             obstacle=self._obstacle(),
+            paused=(resource := self.shards.gateway.resource) is not None and is_paused(resource.metadata),
             terminating=name in self._terminating,
         )
 

@@ -1,7 +1,7 @@
 """Events on the cluster (kubectl describe) for what a person must know; few, and none that says who an owner is.
 
-Called by `kube_backend` when the reason of an account changes. One of a kind for an account in an hour: a loop of crashes
-is one event, and ten thousand accounts at rest are none.
+Called by `kube_backend` when the reason of an account changes. One of a kind for an account in an hour: a loop of
+crashes is one event, and ten thousand accounts at rest are none.
 """
 
 import time

@@ -6,7 +6,7 @@ fed by `operators.accounts`.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ponton_operator.cluster.reconcile import Held
 from ponton_operator.plan.fleet import Owners
@@ -105,6 +105,12 @@ class Pods:
         self._all[namespace, account][before.process.epoch] = (final or before).left()
         return True
 
+    def suspect(self, pod: Pod) -> None:
+        """Have a pod looked at, at the next plan of its account."""
+        pods = self.of(pod.namespace, pod.account)
+        if pods.get(pod.process.epoch) == pod and not pod.gone:
+            pods[pod.process.epoch] = replace(pod, look=0.0, version=0)
+
     def never(self, namespace: str, account: str, gateway: str, epoch: int) -> None:
         """Record a start that was given up before there was a pod."""
         end = Process(epoch, ended=True, told=True)
@@ -128,4 +134,7 @@ class Pods:
 
     def forget(self, namespace: str, account: str) -> None:
         """The account is gone: whatever comes of its name next is another's."""
-        self._collected.pop((namespace, account), None)
+        key = namespace, account
+        self._collected.pop(key, None)
+        if left := {epoch: pod for epoch, pod in self._all.pop(key, {}).items() if not pod.gone}:
+            self._all[key] = left

@@ -85,7 +85,7 @@ def plan_account(account: BridgeAccount, observed: Observed, now: float) -> list
     """
     status = absorb(account, observed, now)
     aim = next(aim for holds, aim in AIMS if holds(account, status, observed))
-    frozen = is_paused(account.metadata)
+    frozen = is_paused(account.metadata) or observed.paused
     actions: list[Action] = []
     if not frozen:
         status, actions = PLANS[aim.goal](account, status, observed, now)

@@ -1,4 +1,4 @@
-"""What to send so that one status becomes another: a JSON merge patch (RFC 7386). Pure; called by the cluster's drivers.
+"""What to send so that one status becomes another: a JSON merge patch (RFC 7386). Pure; for the cluster's drivers.
 
 A part that another program writes is never in it, whatever we believe of it.
 """

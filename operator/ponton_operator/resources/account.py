@@ -14,6 +14,7 @@ from pydantic import Field
 from ponton_operator.resources.base import API_VERSION, Condition, K8s, Metadata, Name
 
 KIND: Final = "BridgeAccount"
+FINALIZER: Final = "ponton.im/unlink"  # on a cluster: until the device is unlinked and all traces are gone
 _HASH_CHARS: Final = 16  # of base32: 80 bits, so that 10,000 accounts meet by chance once in 10^16
 
 

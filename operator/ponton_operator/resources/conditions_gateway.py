@@ -43,7 +43,7 @@ GATEWAY_MEANING: Final[dict[GatewayType, str]] = {
     GatewayType.PROGRESSING: "A changed template is on its way to the shards.",
     GatewayType.ISOLATED: "On one machine: each account's processes run as a user of their own.",
     GatewayType.REDIS_WITHOUT_USERS: "This Redis has no users (ACL), so that shards have to do without Redis.",
-    GatewayType.NETWORK_OPEN: "No network policies are made for the pods of the gateway.",
+    GatewayType.NETWORK_OPEN: "Pods of the gateway may reach more than they need: see the reason.",
     GatewayType.ACCOUNTS_FULL: "There are as many accounts as spec.accounts.max allows.",
     GatewayType.PAUSED: 'The annotation ponton.im/paused: "true" keeps the operators\' hands off the gateway.',
     GatewayType.ROLLOUT_STOPPED: "The rollout has stopped by itself; the reason says what lets it go on.",
@@ -193,6 +193,12 @@ class Finding(Enum):
         Truth.TRUE,
         "PoliciesOff",
         "spec.network.policies is false: what pods may reach is limited by the host's own policies, or not at all.",
+    )
+    POLICIES_WIDE = Row(
+        GatewayType.NETWORK_OPEN,
+        Truth.TRUE,
+        "AddressesNotKnown",
+        "A server is known by its name only, so its port is open at any address; say where it is in spec.network.",
     )
     AT_MAXIMUM = Row(
         GatewayType.ACCOUNTS_FULL,

@@ -127,11 +127,11 @@ class AccountService:
         """Wait until the owner's account is gone; gives it as it is when `seconds` are over."""
         name = account_name(self._limits.domain, owner)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds), contextlib.aclosing(self._accounts.watch()) as changes:
+            async with asyncio.timeout(seconds), contextlib.aclosing(self._accounts.watch(name)) as changes:
                 if await self.find(owner) is None:
                     return None
                 async for change in changes:
-                    if change.gone and change.account.metadata.name == name:
+                    if change.gone:
                         return None
         return await self.find(owner)
 
@@ -174,7 +174,7 @@ class AccountService:
             return await self._again(account, number)
         if not self._limits.open:
             raise HostError(words.CLOSED)
-        if self._limits.accounts and len(await self._accounts.list()) >= self._limits.accounts:
+        if self._limits.accounts and await self._accounts.count() >= self._limits.accounts:
             raise HostError(words.FULL)
         account = await self._accounts.create(request.owner)
         if number:
