@@ -70,6 +70,20 @@ async def test_one_gateways_fault_is_not_the_others(monkeypatch: pytest.MonkeyPa
     assert "alice" not in bed.out.getvalue()
 
 
+async def test_what_no_watch_told_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Now and then the names are compared; an API server that is away then is no reason to end."""
+    monkeypatch.setattr(scaler, "TIDY", 0.0)
+    bed = Bed.of(served())
+    here = operator(bed)
+    await here.start()
+    await until(bed, 1)
+    del bed.api.objects[ACCOUNTS, PLACE, "acc-1"]
+    async with asyncio.timeout(10):
+        while here._fleet.accounts((PLACE, "wa")):  # noqa: ASYNC110  # a sweep tells nobody
+            await asyncio.sleep(0.01)
+    await here.close()
+
+
 async def test_what_watches_tell_is_taken_in() -> None:
     """New, changed and deleted objects; a gateway that is gone has its connection closed."""
     bed = Bed.of(served(), pods=[pod_object("acc-1")])

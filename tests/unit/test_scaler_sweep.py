@@ -327,6 +327,21 @@ async def test_newer_words_win() -> None:
     assert {} == here.fleet.pods
 
 
+async def test_what_vanished_unseen_is_dropped() -> None:
+    """Accounts, pods and gateways whose deletion no watch told are found by their names; the others stay."""
+    pods = [pod_object("acc-1"), pod_object("acc-2")]
+    here = await world(Bed.of(served("acc-1"), served("acc-2"), pods=pods))
+    assert 0 == await here.fleet.tidy(here.api, (PLACE,))
+    del here.api.objects[ACCOUNTS, PLACE, "acc-2"]
+    del here.api.objects[PODS, PLACE, f"acc-2-{EPOCH}"]
+    assert 2 == await here.fleet.tidy(here.api, (PLACE,))
+    assert ["acc-1"] == [account.metadata.name for account in here.fleet.accounts(KEY)]
+    assert {(PLACE, "acc-1")} == here.fleet.pods.keys()
+    del here.api.objects[GATEWAYS, PLACE, "wa"]
+    assert 1 == await here.fleet.tidy(here.api, ())
+    assert {} == here.fleet.gateways
+
+
 async def test_what_cannot_be_read_is_left_alone() -> None:
     """A resource of a later version of the product is told in the log, without its contents, and not touched."""
     here = await world(Bed.of(served()))
