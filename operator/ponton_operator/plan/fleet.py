@@ -6,11 +6,14 @@ not reconnect from one address in one second.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from ponton_operator.plan.rollout import Turn
 from ponton_operator.plan.values import Urgency
 from ponton_operator.resources.account import BridgeAccount
 from ponton_operator.resources.running import Rollout, Scaling
+
+CALM: Final = 5.0  # seconds until the next look at those that a wave of bans holds back
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,7 @@ def admit(
             waits += [] if turn.again is None else [turn.again - now]
             continue
         if bans and not ask.paired:
+            waits.append(CALM)
             continue
         needed = [(starts, rates[0])] + [(logins, rates[1])] * ask.paired + [(rollouts, rates[2])] * restart
         if wait := max(bucket.wait(rate) for bucket, rate in needed):
