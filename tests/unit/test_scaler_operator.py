@@ -1,7 +1,8 @@
 """The scaler as an operator: it lists, watches, sweeps again and again, and ends when told to."""
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, Protocol, cast
 
 import kopf
 import pytest
@@ -11,6 +12,13 @@ from ponton_operator.operators import scaler
 from ponton_operator.operators.scaler import Scaler, make
 from tests.unit.fleet_kit import EPOCH, beat, served
 from tests.unit.scaler_bed import PLACE, Bed, gateway_object, pod_object
+
+
+class Seen(Protocol):
+    """A handler of ours, as kopf calls it."""
+
+    def __call__(self, *, event: dict[str, Any]) -> Awaitable[None]:
+        """Take what was seen in."""
 
 
 @pytest.fixture(autouse=True)
@@ -111,9 +119,7 @@ async def test_three_kinds_are_watched_by_events_only() -> None:
     assert {"scaler-bridgeaccounts", "scaler-bridgegateways", "scaler-pods"} == {str(h.id) for h in watching}
     others: tuple[Any, ...] = (registry._spawning, registry._changing, registry._indexing)
     assert [] == [handler for part in others for handler in part.get_all_handlers()]
-    event = {"type": "ADDED", "object": gateway_object()}
-    for handler in watching:
-        if "gateways" in str(handler.id):
-            await handler.fn(event=event)
+    (seen,) = [cast("Seen", handler.fn) for handler in watching if "gateways" in str(handler.id)]
+    await seen(event={"type": "ADDED", "object": gateway_object()})
     assert [(PLACE, "wa")] == list(here._fleet.gateways)
     await here.close()

@@ -176,8 +176,9 @@ def _cut_since(status: AccountStatus) -> float:
 
 def _loser(account: BridgeAccount) -> Member:
     """Keep the place of an account that has lost its link, so that its wave does not take another one instead."""
-    revision = account.status.shard.revision if account.status.shard else ""
-    return Member(account.metadata.name, revision, 0.0, runs=False, linked=True, paired=True)
+    shard = account.status.shard
+    revision, started = (shard.revision, shard.started.timestamp()) if shard else ("", 0.0)
+    return Member(account.metadata.name, revision, started, runs=False, linked=True, paired=True)
 
 
 def has_lost(account: BridgeAccount, revision: str) -> bool:
