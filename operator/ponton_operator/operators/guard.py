@@ -100,6 +100,7 @@ class Guard:
         if not await self._hold(stop):
             return
         self.lease.keep()
+        self.context.api.client.fence = self.lease.overdue
         self.working = True
         log(OperatorEvent.OPERATOR_WORKS)
         try:
