@@ -104,23 +104,23 @@ def admit(
     names: list[str] = []
     waits: list[float] = []
     for ask in sorted(asks, key=_order):
+        if wait := starts.wait(rates[0]):  # thousands may wait behind
+            waits.append(wait)
+            break
         restart = ask.urgency is Urgency.ROLLOUT
         if restart and not turn.lets(ask.name, paired=ask.paired):
             waits += [] if turn.again is None else [turn.again - now]
-            continue
-        if bans and not ask.paired:
+        elif bans and not ask.paired:
             waits.append(CALM)
-            continue
-        needed = [(starts, rates[0])] + [(logins, rates[1])] * ask.paired + [(rollouts, rates[2])] * restart
-        if wait := max(bucket.wait(rate) for bucket, rate in needed):
+        elif wait := max(logins.wait(rates[1]) * ask.paired, rollouts.wait(rates[2]) * restart):
             waits.append(wait)
-            continue
-        names.append(ask.name)
-        if restart:
-            rollouts = rollouts.without_one()
         else:
-            starts = starts.without_one()
-            logins = logins.without_one() if ask.paired else logins
+            names.append(ask.name)
+            if restart:
+                rollouts = rollouts.without_one()
+            else:
+                starts = starts.without_one()
+                logins = logins.without_one() if ask.paired else logins
     again = now + max(min(waits), 0.001) if waits else None
     return Admission(tuple(names), Rations(starts, logins, rollouts), again)
 
