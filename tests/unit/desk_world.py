@@ -16,6 +16,7 @@ from ponton_operator.resources.account import (
     GatewayRef,
     ParkingStatus,
     Preferences,
+    ScalingStatus,
     account_name,
 )
 from ponton_operator.resources.base import Metadata
@@ -51,6 +52,9 @@ class MemoryAccounts:
     async def list(self) -> list[BridgeAccount]:
         return list(self.accounts.values())
 
+    async def count(self) -> int:
+        return len(self.accounts)
+
     async def patch(
         self, name: str, *, desired: Desired | None = None, preferences: Preferences | None = None
     ) -> BridgeAccount:
@@ -70,14 +74,22 @@ class MemoryAccounts:
         metadata = old.metadata.model_copy(update={"deletion_timestamp": NOW})
         self.accounts[name] = old.model_copy(update={"metadata": metadata})
 
-    async def watch(self) -> AsyncGenerator[Change, None]:
+    async def watch(self, name: str = "") -> AsyncGenerator[Change, None]:
         while True:
-            yield await self._gone.get()
+            change = await self._gone.get()
+            if name in {"", change.account.metadata.name}:
+                yield change
 
     def park(self, owner: str, reason: Reason, *, paired: bool = False) -> None:
         """Park the account of `owner`, as the operator would."""
         name = account_name(DOMAIN, owner)
         status = AccountStatus(paired=paired, parking=ParkingStatus(reason=reason.value, since=NOW))
+        self.accounts[name] = self.accounts[name].model_copy(update={"status": status})
+
+    def rest(self, owner: str, why: str, *, paired: bool = False) -> None:
+        """Keep the account of `owner` without a shard, as the scaler would."""
+        name = account_name(DOMAIN, owner)
+        status = AccountStatus(paired=paired, reason=why, scaling=ScalingStatus(park=why))
         self.accounts[name] = self.accounts[name].model_copy(update={"status": status})
 
     def finish_deletion(self, owner: str) -> None:

@@ -15,6 +15,7 @@ from ponton_operator.resources.base import API_VERSION, Condition, Flag, K8s, Me
 from ponton_operator.resources.rules import Rule, shape
 
 KIND: Final = "BridgeAccount"
+FINALIZER: Final = "ponton.im/unlink"  # on a cluster: until the device is unlinked and all traces are gone
 _HASH_CHARS: Final = 16  # of base32: 80 bits, so that 10,000 accounts meet by chance once in 10^16
 _MAX_OWNER: Final = 2047  # characters of a bare JID, RFC 6122 section 2.1
 _MAX_COUNTER: Final = 2**53 - 1  # what every reader of JSON takes as it is written
@@ -94,12 +95,19 @@ class ShardStatus(K8s):
 
 
 class RetryStatus(K8s):
-    """Ends that nobody asked for, in a row, and when the next start may come."""
+    """Ends that nobody asked for, in a row, and when the next start may come.
+
+    `since` and `revision`: when the first of the row came, and what that shard ran.
+    """
 
     failures: Annotated[Whole, Field(ge=0)] = 0
     """Their number."""
     not_before: datetime | None = None
     """No start comes sooner."""
+    since: datetime | None = None
+    """When the first of the row came."""
+    revision: str = ""
+    """What the first of the row ran."""
 
 
 class ParkingStatus(K8s):
@@ -134,13 +142,15 @@ class ScalingStatus(K8s):
     """What the scaler decided; the one part of the status that it writes, and nobody else."""
 
     tier: str = ""
-    """The size of the shard, a name of spec.scaling.tiers of the gateway."""
+    """The size of the shard, a name of spec.scaling.tiers of the gateway; empty: the first."""
+    since: datetime | None = None
+    """When the tier was chosen."""
     park: str = ""
     """Why the account should have no shard, empty: it may have one. It counts while parkWake is spec.wake."""
     park_wake: Whole = 0
     """The spec.wake for which it was decided."""
-    since: datetime | None = None
-    """Since when."""
+    recreate: Whole = 0
+    """The epoch whose pod is made anew, now that it is quiet, since the cluster cannot resize it; 0: none."""
 
 
 class AccountStatus(K8s):
@@ -160,6 +170,8 @@ class AccountStatus(K8s):
     """The spec.wake that was met last."""
     store_epoch: Whole = 0
     """The last epoch whose shard surely had the store open: its successor refuses an older copy of the store."""
+    wipe: Flag = False
+    """The store is of no use any more: every start empties it, until a shard has surely opened a new one."""
     conditions: Annotated[
         tuple[Condition, ...],
         Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),

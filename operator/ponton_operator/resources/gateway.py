@@ -245,6 +245,10 @@ class GatewayStatus(K8s):
     """What a new shard would run."""
     wave: str = ""
     """Of a rollout: Canary, Wave1 and so on, Done, Stopped."""
+    wave_revision: str = ""
+    """The revision that is rolled out by this wave."""
+    pairings_lost: Whole = 0
+    """How many of the accounts that were restarted with it have lost their link, or crash."""
     accounts: Whole = 0
     """Accounts of the gateway."""
     running: Whole = 0
