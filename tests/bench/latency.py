@@ -9,6 +9,7 @@ Also the CPU of shard and Prosody for messages that come one by one, as people w
 import asyncio
 import json
 import os
+import statistics
 import sys
 import tempfile
 import time
@@ -156,12 +157,11 @@ class Way:
             "bare_client_cpu_ms_per_message": round(self.library, 2),
         }
 
-    def lines(self, word: str, pace: Pace) -> list[Line]:
+    def lines(self, word: str) -> list[Line]:
         """Judge it."""
         return [
             at_most(f"latency added {word}, p50", MEDIAN, added(self.bridge, self.bare, 0.5), "ms"),
             at_most(f"latency added {word}, p99", TAIL, added(self.bridge, self.bare, 0.99), "ms"),
-            pace.at_most(f"CPU a message, shard, one by one {word}", CPU, self.shard, "ms"),
         ]
 
 
@@ -216,7 +216,12 @@ async def measure(*, short: bool) -> Result:
         async with linked(folder) as bed, bare_client(bed.sandbox, folder) as bare:
             ways = {"in": await _way(bed, bare, count, inwards), "out": await _way(bed, bare, count, outwards)}
     pace = Pace(*(quantile(ways[word].bare, 0.5) for word in ("out", "in")))
-    lines = [pace.line(), *(line for word, way in ways.items() for line in way.lines(word, pace))]
+    cpu = statistics.mean(way.shard for way in ways.values())
+    lines = [
+        pace.line(),
+        *(line for word, way in ways.items() for line in way.lines(word)),
+        pace.at_most("CPU a message, shard, one by one, both ways", CPU, cpu, "ms"),
+    ]
     figures = {word: way.figures() for word, way in ways.items()}
     return Result(NAME, {"messages": count, "pace": pace.figures(), **figures}, lines)
 

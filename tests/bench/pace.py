@@ -45,11 +45,11 @@ class Pace:
 
     def at_least(self, figure: str, limit: float, measured: float, unit: str) -> Line:
         """Judge a rate."""
-        return self._said(at_least(figure, limit / self.factor, measured, unit), ">=", limit, unit)
+        return self._said(at_least(figure, round(limit / self.factor, 1), measured, unit), ">=", limit, unit)
 
     def at_most(self, figure: str, limit: float, measured: float, unit: str) -> Line:
         """Judge a time."""
-        return self._said(at_most(figure, limit * self.factor, measured, unit), "<=", limit, unit)
+        return self._said(at_most(figure, round(limit * self.factor, 1), measured, unit), "<=", limit, unit)
 
     def _said(self, line: Line, sign: str, limit: float, unit: str) -> Line:
         if self.factor == 1.0:
