@@ -24,7 +24,7 @@ from ponton_operator.cluster.lease import Lease
 from ponton_operator.cluster.metrics import Metrics
 from ponton_operator.plan.desk_epochs import read_stock, spend
 from ponton_operator.plan.manifests_desk import EPOCHS, HEALTH_PORT
-from ponton_operator.programs.frontdesk import BadConfiguration, read_config, refuse, run
+from ponton_operator.programs.frontdesk import BadConfiguration, Config, read_config, refuse, run
 from ponton_operator.selfservice.xmpp.events import DeskEvent
 
 
@@ -94,14 +94,21 @@ async def serve(environment: Mapping[str, str], place: Place, log: Log) -> int:
     stock = Stock(place.secrets / EPOCHS, log)
     plain = not stock.file.exists()  # the host gave the front desk a secret of its own, which binds no epoch
     lease = Lease(client, place.namespace, place.lease, place.pod, issue=None if plain else stock.issue)
-    health = await Health(metrics.text, alive=lambda: "", ready=lambda: "").serve(place.port)
+    following: list[KubeAccounts] = []  # the one store, once there is one
+
+    def alive() -> str:
+        return "the watch of accounts has ended" if any(accounts.broken for accounts in following) else ""
+
+    health = await Health(metrics.text, alive, ready=lambda: "").serve(place.port)
     try:
         log(DeskEvent.STANDS_BY)
         if not await _hold(lease):
             return EX_OK
         lease.keep()
         try:
-            return await _work(dict(environment) | {"PONTON_EPOCH": str(lease.epoch)}, stock.secret, api)
+            config = read_config(dict(environment) | {"PONTON_EPOCH": str(lease.epoch)}, stock.secret)
+            following.append(KubeAccounts(api, config.gateway))
+            return await _work(config, following[0])
         finally:
             await asyncio.shield(asyncio.to_thread(lease.release))
     finally:
@@ -117,10 +124,8 @@ async def _hold(lease: Lease) -> bool:
     return await asyncio.to_thread(lease.hold, told)
 
 
-async def _work(environment: Mapping[str, str], secret: str, api: KubeApi) -> int:
-    config = read_config(environment, secret)
+async def _work(config: Config, accounts: KubeAccounts) -> int:
     log = Log(config.log_level, bound={"program": "frontdesk", "epoch": config.stream.epoch})
-    accounts = KubeAccounts(api, config.gateway)
     accounts.start()
     try:
         return await run(config, accounts, log)
