@@ -59,4 +59,4 @@ class OperatorEvent(StrEnum):
     RESIZE_REFUSED = "resize_refused"  # the cluster cannot resize this pod where it runs
     ALARM_CHANGED = "alarm_changed"  # a wave of bans or a storm of reconnections began or ended
     SWEEP_FAILED = "sweep_failed"  # a look at a gateway's heartbeats; the next comes in seconds
-    OBJECT_REFUSED = "object_refused"  # a resource that cannot be read; it is left alone
+    RESOURCE_REFUSED = "resource_refused"  # a resource that cannot be read; it is left alone
