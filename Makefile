@@ -4,7 +4,7 @@ UV ?= $(shell command -v uv || echo $(TOOLS)/bin/uv)
 RUN = $(UV) run --frozen --all-extras
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: setup check test retest demo clients bench chaos
+.PHONY: setup check test retest demo clients bench chaos wheels
 
 setup: ## Install what is missing: Debian packages (as root), uv (into .tools), the Python environment
 	sh tests/setup.sh
@@ -35,3 +35,8 @@ bench: ## The figures that docs/ cite; about 20 minutes on a quiet machine
 
 chaos: ## Kills, freezes and cuts under messages both ways, with a checked history; SEED=N chooses another one
 	$(RUN) python -m tests.chaos
+
+wheels: ## What the images are built from, at the locked versions (into wheels/): see the Containerfiles
+	rm -rf wheels && $(UV) build --wheel --quiet --out-dir wheels && rm -f wheels/.gitignore
+	$(UV) export --frozen --quiet --all-extras --only-group sandbox --no-emit-project > wheels/locked.txt 2>/dev/null || true
+	python3 -m pip download --quiet --no-deps --only-binary :all: --python-version 3.11 -d wheels -r wheels/locked.txt
