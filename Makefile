@@ -36,7 +36,11 @@ bench: ## The figures that docs/ cite; about 20 minutes on a quiet machine
 chaos: ## Kills, freezes and cuts under messages both ways, with a checked history; SEED=N chooses another one
 	$(RUN) python -m tests.chaos
 
+# What neonize's own Python client needs and no image holds (docs/adr/0002).
+UNUSED = httpx linkpreview phonenumbers pillow python-magic tqdm
+
 wheels: ## What the images are built from, at the locked versions (into wheels/): see the Containerfiles
-	rm -rf wheels && $(UV) build --wheel --quiet --out-dir wheels && rm -f wheels/.gitignore
-	$(UV) export --frozen --quiet --all-extras --only-group sandbox --no-emit-project > wheels/locked.txt 2>/dev/null || true
+	rm -rf wheels && $(UV) build --wheel --quiet --out-dir wheels
+	$(UV) export --frozen --quiet --all-extras --no-default-groups --group sandbox $(UNUSED:%=--prune %) \
+	  --no-emit-project -o wheels/locked.txt
 	python3 -m pip download --quiet --no-deps --only-binary :all: --python-version 3.11 -d wheels -r wheels/locked.txt
