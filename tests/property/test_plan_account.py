@@ -5,11 +5,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from ponton_bridge.model.states import Reason
-from ponton_operator.plan.account import RECONCILE
 from ponton_operator.plan.ends import PARKS
 from ponton_operator.plan.values import Again, AskPermit, Process, Start, Step, WriteStatus
 from ponton_operator.resources.account import BridgeAccount, Desired
-from ponton_operator.resources.base import Truth
+from ponton_operator.resources.base import PAUSED, Truth
 from ponton_operator.resources.conditions import Type, phase_of
 from tests.property.plan_world import World
 
@@ -51,7 +50,7 @@ class AccountMachine(RuleBasedStateMachine):
     @rule(on=SELDOM)
     def brake(self, on: bool) -> None:  # noqa: FBT001  # hypothesis gives it by name
         """The host takes the operator's hands off, or not."""
-        self.world.mark(annotations={RECONCILE: "disabled"} if on else {})
+        self.world.mark(annotations={PAUSED: "true"} if on else {})
 
     @rule(revision=st.sampled_from(["r1", "r2"]))
     def update(self, revision: str) -> None:

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ponton_bridge.model.states import TABLE, Next, Reason
-from ponton_operator.cluster.local_summary import WORDS
+from ponton_operator.cluster.local_summary import FINDINGS
 from ponton_operator.plan.deletion import DEADLINE, PROBLEM
 from ponton_operator.plan.ends import BACKOFF_FIRST, BACKOFF_MAX, CRASHING_FROM, CURED_BY_UPDATE, HEALTHY_AFTER, PARKS
 from ponton_operator.plan.values import Step
 from ponton_operator.resources.conditions import ABNORMAL, MEANING, OWN
+from ponton_operator.resources.conditions_gateway import GATEWAY_ABNORMAL, GATEWAY_MEANING, Finding
 
 PAGE = Path(__file__).parents[2] / "docs" / "conditions.md"
 WHO = {
@@ -103,10 +104,20 @@ def _ends() -> Iterator[str]:
 
 
 def _gateway() -> Iterator[str]:
-    yield "## Conditions of a gateway (one machine)"
+    yield "## Conditions of a gateway"
     yield ""
-    rows = ((f"`{kind}`", good[1], bad[1]) for kind, (good, bad) in WORDS.items())
-    yield from table(("type", "True", "False"), rows)
+    local = ", ".join(f"`{kind}`" for kind in sorted(FINDINGS))
+    yield f"On one machine there are only {local}."
+    yield ""
+    kinds = (
+        (f"`{kind}`", "while it is so" if kind in GATEWAY_ABNORMAL else "always", meaning)
+        for kind, meaning in GATEWAY_MEANING.items()
+    )
+    yield from table(("type", "listed", "when it is True"), kinds)
+    yield "## Reasons of a gateway's conditions"
+    yield ""
+    rows = ((f"`{f.value.type}`", f.value.truth, f"`{f.value.reason}`", f.value.sentence) for f in Finding)
+    yield from table(("type", "is", "reason", "sentence"), rows)
 
 
 if __name__ == "__main__":

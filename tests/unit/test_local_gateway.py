@@ -9,11 +9,11 @@ from ponton_bridge.model.states import Phase
 from ponton_operator.cluster.local_files import SecretUnreadable
 from ponton_operator.cluster.local_gateway import Gateway
 from ponton_operator.cluster.local_layout import Home
-from ponton_operator.cluster.local_summary import WORDS, Seen, summary
+from ponton_operator.cluster.local_summary import FINDINGS, Seen, summary
 from ponton_operator.plan.environment import Places, front_desk_environment, revision, shard_environment
 from ponton_operator.resources.account import AccountStatus
 from ponton_operator.resources.base import Truth
-from ponton_operator.resources.gateway import BridgeGateway, GatewayStatus
+from ponton_operator.resources.gateway import BridgeGateway, GatewayStatus, SelfService
 from ponton_operator.resources.yamlfile import load
 from tests.integration.local_world import World
 from tests.unit.test_plan_account import make
@@ -177,8 +177,17 @@ def test_the_status_sums_up(world: World) -> None:
     assert {"RedisReachable": 1.0, "FrontDeskRunning": 1.0, "Isolated": 2.0, "Accepted": 2.0} == times
     truths = {c.type: c.status for c in later.conditions}
     assert (Truth.FALSE, Truth.TRUE) == (truths["Isolated"], truths["Accepted"])
-    assert WORDS.keys() == truths.keys()
+    assert FINDINGS.keys() == truths.keys()
     assert "Why: why." in next(c.message for c in later.conditions if c.type == "Isolated")
+
+
+def test_a_front_desk_that_nobody_wants_is_not_missed(world: World) -> None:
+    """Switched off is told as such, and is no trouble."""
+    spec = opened(world).resource.spec
+    for wanted, reason in ((True, "NotRunning"), (False, "SwitchedOff")):
+        given = spec.model_copy(update={"selfservice": SelfService(front_desk=wanted)})
+        told = summary(given, GatewayStatus(), [], Seen([], redis=True, desk=False, reduced=""), 1.0)
+        assert reason == next(c.reason for c in told.conditions if c.type == "FrontDeskRunning")
 
 
 def test_the_status_is_written_beside(world: World) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from ponton_bridge.coordination.contract import StateChange
 from ponton_bridge.model.states import Phase, Reason
-from ponton_operator.plan.account import RECONCILE, plan_account
+from ponton_operator.plan.account import plan_account
 from ponton_operator.plan.ends import HEALTHY_AFTER
 from ponton_operator.plan.values import (
     Action,
@@ -22,7 +22,7 @@ from ponton_operator.plan.values import (
     WriteStatus,
 )
 from ponton_operator.resources.account import AccountStatus, BridgeAccount, RetryStatus
-from ponton_operator.resources.base import Truth, moment
+from ponton_operator.resources.base import PAUSED, PAUSED_BEFORE, Truth, moment
 
 NOW = 1_800_000_000.0
 FIRST = int(NOW * 1000)
@@ -331,17 +331,26 @@ def test_a_scan_is_not_disturbed_by_a_rollout() -> None:
     assert [] == rest(plan_account(running(), alive, NOW + 1))
 
 
-def test_the_brake_stops_everything_but_telling() -> None:
-    """With the annotation nothing is done, and a condition says so."""
+@pytest.mark.parametrize("annotation", [{PAUSED: "true"}, {PAUSED_BEFORE: "disabled"}])
+def test_the_brake_stops_everything_but_telling(annotation: dict[str, str]) -> None:
+    """With the annotation, in its older form too, nothing is done, and a condition says so."""
 
     def braked(account: BridgeAccount) -> BridgeAccount:
-        metadata = account.metadata.model_copy(update={"annotations": {RECONCILE: "disabled"}})
+        metadata = account.metadata.model_copy(update={"annotations": annotation})
         return account.model_copy(update={"metadata": metadata})
 
     for seen in (READY, ended(1)):
         actions = plan_account(braked(running()), seen, NOW + 1)
         assert [] == rest(actions)
         assert (Truth.TRUE, "ReconcileDisabled") == condition(written(actions), "Paused")
+
+
+@pytest.mark.parametrize("annotation", [{}, {PAUSED: "false"}, {PAUSED: ""}, {PAUSED_BEFORE: "enabled"}])
+def test_no_other_value_is_a_brake(annotation: dict[str, str]) -> None:
+    """Only what was said is a brake."""
+    account = running()
+    account = account.model_copy(update={"metadata": account.metadata.model_copy(update={"annotations": annotation})})
+    assert condition(written(plan_account(account, READY, NOW + 1)), "Paused") is None
 
 
 def test_a_reason_off_the_table_is_no_reason() -> None:

@@ -34,3 +34,12 @@ class Event(StrEnum):
     PROSODY_REFUSED = "prosody_refused"  # assign or release did not work; `why`
     RUNTIME_CRASHED = "runtime_crashed"  # a fault of ours; its children ended with it
     PLAN_FAILED = "plan_failed"  # a fault of ours; the account is planned again later
+
+
+class OperatorEvent(StrEnum):
+    """What only operators on a cluster log; docs/operators.md lists them (tested)."""
+
+    OPERATOR_STANDS_BY = "operator_stands_by"  # until the Lease is free
+    OPERATOR_WORKS = "operator_works"  # it has the Lease
+    OPERATOR_ENDED = "operator_ended"  # as told; the Lease is free again
+    OPERATOR_FAILED = "operator_failed"  # it ends, and is started again by the kubelet

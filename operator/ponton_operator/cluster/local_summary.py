@@ -6,29 +6,17 @@ from typing import Final
 
 from ponton_bridge.model.states import Phase
 from ponton_operator.resources.account import BridgeAccount
-from ponton_operator.resources.base import Condition, Truth, moment
+from ponton_operator.resources.conditions_gateway import Finding, GatewayType, gateway_condition
 from ponton_operator.resources.gateway import GatewaySpec, GatewayStatus
 
 _PROBLEMS: Final = 50  # sentences; the first of many tell what is wrong
 
-# Reason and sentence of each condition when it is True and when it is False.
-WORDS: Final = {
-    "RedisReachable": (
-        ("Reachable", "Redis answers, and every shard has a user of its own there."),
-        ("Unreachable", "Redis does not answer, or does not let us make users: shards go on, doors cannot reach them."),
-    ),
-    "FrontDeskRunning": (
-        ("Running", "The front desk runs."),
-        ("NotRunning", "The front desk does not run: owners without a shard get no answer."),
-    ),
-    "Isolated": (
-        ("ByUser", "Every account's processes run as a user of their own."),
-        ("ByProcess", "Accounts are separate processes of one user, no more."),
-    ),
-    "Accepted": (
-        ("Accepted", "All resources are taken as they are written."),
-        ("Problems", "Something needs the host; see problems."),
-    ),
+# What makes each condition on one machine: the finding when it is so, and when it is not.
+FINDINGS: Final = {
+    GatewayType.REDIS_REACHABLE: (Finding.REDIS_ANSWERS, Finding.REDIS_AWAY),
+    GatewayType.FRONT_DESK_RUNNING: (Finding.FRONT_DESK_RUNS, Finding.FRONT_DESK_AWAY),
+    GatewayType.ISOLATED: (Finding.BY_USER, Finding.BY_PROCESS),
+    GatewayType.ACCEPTED: (Finding.ACCEPTED, Finding.PROBLEMS),
 }
 
 
@@ -48,11 +36,15 @@ def summary(
     """Sum up; a condition that did not turn keeps its time."""
     phases = [account.status.phase for account in accounts]
     truths = {
-        "RedisReachable": seen.redis,
-        "FrontDeskRunning": seen.desk or not spec.selfservice.front_desk,
-        "Isolated": not seen.reduced,
-        "Accepted": not seen.problems,
+        GatewayType.REDIS_REACHABLE: seen.redis,
+        GatewayType.FRONT_DESK_RUNNING: seen.desk,
+        GatewayType.ISOLATED: not seen.reduced,
+        GatewayType.ACCEPTED: not seen.problems,
     }
+    findings = [FINDINGS[kind][0 if truth else 1] for kind, truth in truths.items()]
+    if not spec.selfservice.front_desk:
+        findings = [Finding.FRONT_DESK_OFF if f is Finding.FRONT_DESK_AWAY else f for f in findings]
+    why = {Finding.BY_PROCESS: f"Why: {seen.reduced}."}
     old = {c.type: c for c in before.conditions}
     return GatewayStatus(
         accounts=len(accounts),
@@ -61,14 +53,5 @@ def summary(
         parked=phases.count(Phase.PARKED),
         failed=phases.count(Phase.FAILED),
         problems=tuple(seen.problems[:_PROBLEMS]),
-        conditions=tuple(_condition(kind, old.get(kind), seen.reduced, now, truth=v) for kind, v in truths.items()),
+        conditions=tuple(gateway_condition(f, old.get(f.value.type), now, more=why.get(f, "")) for f in findings),
     )
-
-
-def _condition(kind: str, before: Condition | None, reduced: str, now: float, *, truth: bool) -> Condition:
-    reason, message = WORDS[kind][0 if truth else 1]
-    if kind == "Isolated" and reduced:
-        message = f"{message} Why: {reduced}."
-    status = Truth.TRUE if truth else Truth.FALSE
-    since = before.last_transition_time if before and before.status == status else moment(now)
-    return Condition(type=kind, status=status, reason=reason, message=message, last_transition_time=since)

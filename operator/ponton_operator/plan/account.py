@@ -12,7 +12,7 @@ from typing import Final
 
 from ponton_bridge.model.states import Reason
 from ponton_operator.plan.deletion import plan_deletion
-from ponton_operator.plan.describe import describe, running_reason, starting_reason
+from ponton_operator.plan.describe import describe, parked_reason, running_reason, starting_reason
 from ponton_operator.plan.ends import CURED_BY_UPDATE
 from ponton_operator.plan.starting import Planned, absorb, current_state, start
 from ponton_operator.plan.values import (
@@ -28,10 +28,10 @@ from ponton_operator.plan.values import (
     WriteStatus,
 )
 from ponton_operator.resources.account import AccountStatus, BridgeAccount, Desired, RetryStatus
+from ponton_operator.resources.base import is_paused
 from ponton_operator.resources.conditions import Own
 
 DECIDED: Final = ("epoch", "shard", "retry", "parking", "deletion")  # parts of the status
-RECONCILE: Final = "ponton.im/reconcile"  # annotation; "disabled" is the host's emergency brake
 
 
 class Goal:
@@ -59,6 +59,12 @@ def _parked(account: BridgeAccount, status: AccountStatus, observed: Observed) -
     return not (parking.reason in CURED_BY_UPDATE and parking.revision != observed.revision)
 
 
+def _idle(account: BridgeAccount, status: AccountStatus, _: Observed) -> bool:
+    """Whether the scaler keeps it without a shard, and nobody has asked for a start since."""
+    scaling = status.scaling
+    return scaling is not None and bool(scaling.park) and scaling.park_wake == account.spec.wake
+
+
 # The first row that holds decides.
 AIMS: Final[tuple[tuple[Callable[[BridgeAccount, AccountStatus, Observed], bool], Aim], ...]] = (
     (lambda a, _, __: a.metadata.deletion_timestamp is not None, Aim(Goal.DELETE, Own.DELETING)),
@@ -66,6 +72,7 @@ AIMS: Final[tuple[tuple[Callable[[BridgeAccount, AccountStatus, Observed], bool]
     (lambda a, _, __: a.spec.desired is Desired.STOPPED, Aim(Goal.NOTHING, Reason.STOPPED, by_spec=True)),
     (lambda a, _, __: a.spec.desired is Desired.PARKED, Aim(Goal.NOTHING, Reason.PARKED, by_spec=True)),
     (_parked, Aim(Goal.NOTHING)),
+    (_idle, Aim(Goal.NOTHING)),
     (lambda _, __, ___: True, Aim(Goal.SERVE)),
 )
 
@@ -78,14 +85,14 @@ def plan_account(account: BridgeAccount, observed: Observed, now: float) -> list
     """
     status = absorb(account, observed, now)
     aim = next(aim for holds, aim in AIMS if holds(account, status, observed))
-    frozen = account.metadata.annotations.get(RECONCILE) == "disabled"
+    frozen = is_paused(account.metadata)
     actions: list[Action] = []
     if not frozen:
         status, actions = PLANS[aim.goal](account, status, observed, now)
         actions = [*(Collect(p.epoch) for p in observed.processes if p.ended), *actions]
         if aim.by_spec:  # being woken, and a fresh count of ends, is what Running after Parked or Stopped means
             status = status.model_copy(update={"parking": None, "retry": RetryStatus(), "wake": account.spec.wake})
-    reason = aim.reason or (status.parking.reason if aim.goal == Goal.NOTHING and status.parking else "")
+    reason = aim.reason or (parked_reason(status) if aim.goal == Goal.NOTHING else "")
     if not reason:
         starting = any(isinstance(action, Start) for action in actions)
         reason = starting_reason(status) if starting else running_reason(status, observed)
@@ -115,11 +122,16 @@ def _serve(account: BridgeAccount, status: AccountStatus, observed: Observed, no
 
 
 def _rollout(status: AccountStatus, observed: Observed, epoch: int) -> list[Action]:
-    """End a shard that runs an older revision, in its turn, and not while somebody scans."""
-    state = current_state(status, observed)
+    """End a shard that runs an older revision, in its turn, and not while somebody scans.
+
+    One that never got on (no such image, no place) is ended at once: nobody is served by it, and the new one may.
+    """
+    state, process = current_state(status, observed), observed.process(epoch)
     scanning = state is not None and state.reason == Reason.WAITING_FOR_SCAN
     if status.shard is None or status.shard.revision == observed.revision or scanning:
         return []
+    if state is None and process is not None and process.trouble:
+        return [Stop(epoch)]
     return [Stop(epoch)] if observed.permit else [AskPermit(Urgency.ROLLOUT)]
 
 

@@ -13,12 +13,15 @@ from ponton_operator.plan.starting import Planned, start
 from ponton_operator.plan.values import Again, Clean, Forget, Observed, Step, Stop
 from ponton_operator.resources.account import AccountStatus, BridgeAccount, DeletionStatus
 from ponton_operator.resources.base import moment
+from ponton_operator.resources.conditions import Own
 
 ORDER: Final = tuple(Step)
 # Seconds a step may take, tries included. Unlinking may need a start and a connection to WhatsApp.
 DEADLINE: Final = {Step.UNLINK: 90.0, Step.STOP: 60.0} | dict.fromkeys(
     (Step.RELEASE, Step.REDIS, Step.STORE, Step.SECRET), 60.0
 )
+# Steps that nobody can do without the gateway's servers.
+NEEDS_GATEWAY: Final = frozenset({Step.UNLINK, Step.RELEASE, Step.REDIS})
 # With these a shard would not get as far as unlinking, or would fight another one.
 HOPELESS: Final = frozenset({Reason.BANNED, Reason.OUTDATED, Reason.REPLACED, Reason.FENCED, Reason.STALE_STORE})
 PROBLEM: Final = {
@@ -34,6 +37,8 @@ PROBLEM: Final = {
 
 def plan_deletion(account: BridgeAccount, status: AccountStatus, observed: Observed, now: float) -> Planned:
     """Go one step on; several at once where there is nothing to do."""
+    if observed.terminating:
+        return status, [Forget()]
     if status.deletion is None:
         status = _at(status, Step.UNLINK, now)
     while True:
@@ -45,7 +50,7 @@ def plan_deletion(account: BridgeAccount, status: AccountStatus, observed: Obser
         answered = outcome is not None and outcome.step is step and outcome.tries == deletion.tries
         if _nothing_to_do(step, status, observed) or (answered and outcome is not None and outcome.ok):
             status = _at(status, _after(step), now)
-        elif now >= deadline or (step is Step.UNLINK and _hopeless(status)):
+        elif now >= deadline or _hopeless(step, status, observed):
             status = _at(status, _after(step), now, problem=PROBLEM[step])
         elif answered:
             tries = deletion.tries + 1
@@ -86,8 +91,10 @@ def _nothing_to_do(step: Step, status: AccountStatus, observed: Observed) -> boo
     return step is Step.RELEASE and bool(observed.twin)  # the owner's record belongs to the older account
 
 
-def _hopeless(status: AccountStatus) -> bool:
-    return status.parking is not None and status.parking.reason in HOPELESS
+def _hopeless(step: Step, status: AccountStatus, observed: Observed) -> bool:
+    if step in NEEDS_GATEWAY and observed.obstacle == Own.GATEWAY_MISSING:
+        return True
+    return step is Step.UNLINK and status.parking is not None and status.parking.reason in HOPELESS
 
 
 def _after(step: Step) -> Step:

@@ -12,7 +12,7 @@ from ponton_operator.plan.starting import current_state
 from ponton_operator.plan.values import Observed, Process
 from ponton_operator.resources.account import AccountStatus
 from ponton_operator.resources.base import Condition, Truth, moment
-from ponton_operator.resources.conditions import Own, Type, phase_of, sentence_of
+from ponton_operator.resources.conditions import KNOWN, Own, Type, phase_of, sentence_of
 
 Row = tuple[Type, Truth, str]
 
@@ -24,15 +24,31 @@ def running_reason(status: AccountStatus, observed: Observed) -> str:
     if process and process.lost:
         return Own.WAITING_FOR_NODE
     if process and not process.ended:
-        state = current_state(status, observed)
-        if state is None:
-            return starting_reason(status)
-        return state.reason if state.reason in TABLE else Reason.FAILED  # it came over the wire
+        return _alive_reason(status, observed, process)
+    if observed.obstacle:
+        return observed.obstacle
     if shard is None:
         return Own.WAITING_FOR_TURN
     if shard.exit_code == EX_CONFIG:
         return Reason.FAILED
     return starting_reason(status)
+
+
+def _alive_reason(status: AccountStatus, observed: Observed, process: Process) -> str:
+    state = current_state(status, observed)
+    if process.trouble:
+        return Reason.CRASHING if process.trouble == Own.CRASH_LOOP else process.trouble
+    if state is None:
+        return starting_reason(status)
+    return state.reason if state.reason in TABLE else Reason.FAILED  # it came over the wire
+
+
+def parked_reason(status: AccountStatus) -> str:
+    """Explain an account that the operator or the scaler keeps without a process."""
+    if status.parking:
+        return status.parking.reason
+    why = status.scaling.park if status.scaling else ""
+    return why if why in KNOWN else Reason.PARKED  # another program wrote it
 
 
 def starting_reason(status: AccountStatus) -> str:
@@ -69,14 +85,15 @@ def describe(
 
 
 def _rows(status: AccountStatus, observed: Observed, reason: str, *, frozen: bool) -> Iterator[Row]:
-    process = observed.process(status.shard.epoch) if status.shard else None
+    process = found = observed.process(status.shard.epoch) if status.shard else None
     if process and process.ended:
         process = None
     state = current_state(status, observed) if process and not process.lost else None
     linked = state is not None and phase_of(state.reason) is Phase.RUNNING
     stream = state is not None and bool(state.xmpp)
     yield Type.READY, _truth(linked and stream), reason
-    yield Type.POD_SCHEDULED, *_either(bool(process), Own.RUNS, Own.NO_PROCESS)
+    trouble = Own(found.trouble) if found and found.trouble else None
+    yield Type.POD_SCHEDULED, *_either(bool(process) and not trouble, Own.RUNS, trouble or Own.NO_PROCESS)
     yield Type.XMPP_CONNECTED, *_stream(process, state)
     yield Type.PAIRED, *_either(status.paired, Own.PAIRED, Own.NOT_PAIRED)
     yield Type.WHATSAPP_CONNECTED, _truth(linked), reason

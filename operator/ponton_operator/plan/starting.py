@@ -54,8 +54,10 @@ def absorb(account: BridgeAccount, observed: Observed, now: float) -> AccountSta
     state = current_state(status, observed)
     if state:
         paired = (status.paired or bool(state.paired)) and state.reason not in UNPAIRED
-        opened = shard.epoch if state.xmpp else status.store_epoch  # the stream opens after the store
-        status = status.model_copy(update={"paired": paired, "store_epoch": opened})
+        news: dict[str, object] = {"paired": paired}
+        if state.xmpp:  # the stream opens after the store
+            news |= {"store_epoch": shard.epoch, "wipe": False}
+        status = status.model_copy(update=news)
     if shard.ended:
         return status
     process = observed.process(shard.epoch)
@@ -97,18 +99,20 @@ def start(
     """Start a shard if nothing speaks against it: no other process, a settled view, the backoff, the fleet's limit."""
     if observed.alive or not observed.settled:
         return status, [Stop(p.epoch) for p in observed.alive if not p.told and not p.lost]
+    if observed.obstacle:
+        return status, []
     if (wait := _not_before(status, observed)) and now < wait.timestamp():
         return status, [Again(wait.timestamp())]
     if not observed.permit:
         person = status.shard is None or account.spec.wake != status.wake or purpose == "Unlink"
         return status, [AskPermit(Urgency.PERSON if person else Urgency.RESTART)]
     epoch = next_epoch(status.epoch, now)
-    wipe = status.parking is not None and status.parking.reason == Reason.STALE_STORE
+    stale = status.parking is not None and status.parking.reason == Reason.STALE_STORE
+    wipe = stale or status.wipe
     shard = ShardStatus(epoch=epoch, revision=observed.revision, purpose=purpose, started=moment(now))
     news = {"epoch": epoch, "shard": shard, "parking": None, "wake": account.spec.wake}
-    return status.model_copy(update=news | ({"paired": False, "store_epoch": 0} if wipe else {})), [
-        Start(epoch, wipe=wipe)
-    ]
+    fresh = {"paired": False, "store_epoch": 0, "wipe": True} if wipe else {}
+    return status.model_copy(update=news | fresh), [Start(epoch, wipe=wipe)]
 
 
 def _not_before(status: AccountStatus, observed: Observed) -> datetime | None:

@@ -14,7 +14,8 @@ class Process:
     """A process (or pod) of the account, known by the epoch with which it was started.
 
     `told` = somebody of us asked it to end. `exit_code` counts once `ended`: negative for a signal, None unknown.
-    `lost` = its node does not answer: it may run or not, nobody knows.
+    `lost` = its node does not answer: it may run or not, nobody knows. `trouble` = why it does not get on, a reason of
+    `resources.conditions.Own`, '' for nothing known.
     """
 
     epoch: int
@@ -22,6 +23,7 @@ class Process:
     exit_code: int | None = None
     told: bool = False
     lost: bool = False
+    trouble: str = ""
 
 
 class Step(StrEnum):
@@ -53,6 +55,8 @@ class Observed:
     `settled` is False while the view may lack our own last start: nothing is started then.
     `state` is the newest that a shard told, of whatever epoch. `twin` names an older resource of the same owner.
     `permit`: the fleet lets this account start (or be restarted) now. `revision` is what a new shard would run.
+    `obstacle`: why no shard can be started at all now, a reason of `resources.conditions.Own`; '' for nothing.
+    `terminating`: all that there is around the account is being removed, so nothing can be unlinked any more.
     """
 
     processes: tuple[Process, ...] = ()
@@ -62,6 +66,8 @@ class Observed:
     permit: bool = False
     revision: str = ""
     outcome: Outcome | None = None
+    obstacle: str = ""
+    terminating: bool = False
 
     def process(self, epoch: int) -> Process | None:
         """Find a process by its epoch."""

@@ -122,6 +122,8 @@ class AccountStatus(K8s):
     wake: int = 0  # the spec.wake that was met last
     # The last epoch whose shard surely had the store open: an older copy of the store is refused by its successor.
     store_epoch: int = 0
+    # The store is of no use any more: every start empties it, until a shard has surely opened a new one.
+    wipe: bool = False
     conditions: Annotated[
         tuple[Condition, ...],
         Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}),

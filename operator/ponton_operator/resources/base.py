@@ -15,6 +15,8 @@ API_VERSION: Final = "ponton.im/v1alpha1"
 # An RFC 1123 label: also a file name, a Redis user and part of a key, so that nothing needs quoting anywhere.
 NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 MAX_NAME: Final = 63  # characters, RFC 1123
+PAUSED: Final = "ponton.im/paused"  # annotation; "true" is the host's brake: nothing is done but to look and tell
+PAUSED_BEFORE: Final = "ponton.im/reconcile"  # its older form, with the value "disabled"
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=MAX_NAME)]
 _QUANTITY: Final = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$"
@@ -42,6 +44,16 @@ class Metadata(K8s):
     finalizers: tuple[str, ...] = ()
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
+
+
+def is_paused(metadata: Metadata) -> bool:
+    """Whether the host keeps the operators' hands off this resource.
+
+    >>> is_paused(Metadata(name="a", annotations={PAUSED: "true"}))
+    True
+    """
+    annotations = metadata.annotations
+    return annotations.get(PAUSED) == "true" or annotations.get(PAUSED_BEFORE) == "disabled"
 
 
 class Truth(StrEnum):

@@ -40,7 +40,7 @@ MEANING: Final[dict[Type, str]] = {
     Type.UP_TO_DATE: "The shard runs the version and configuration that a new one would run.",
     Type.BANNED: "WhatsApp has suspended the number for a time.",
     Type.FENCED: "A process with a newer epoch serves this owner; this one has stopped for good.",
-    Type.PAUSED: "The annotation ponton.im/reconcile: disabled keeps the operator's hands off the account.",
+    Type.PAUSED: 'The annotation ponton.im/paused: "true" keeps the operator\'s hands off the account.',
     Type.DUPLICATE: "An older resource links the same owner on the same gateway; this one gets no process.",
     Type.STALE_STORE: "The stored keys are older than the link itself, so they are not used.",
     Type.WAITING_FOR_NODE: "The node of the shard does not answer, and nobody knows yet that the shard has ended.",
@@ -73,6 +73,24 @@ class Own(StrEnum):
     NOT_KNOWN = "NotKnown"
     CURRENT = "Current"
     ROLLOUT_PENDING = "RolloutPending"
+    # Why a shard cannot be started.
+    GATEWAY_MISSING = "GatewayMissing"
+    GATEWAY_NOT_READY = "GatewayNotReady"
+    # Why the pod of a shard does not get on.
+    UNSCHEDULABLE = "Unschedulable"
+    VOLUME_PENDING = "VolumePending"
+    IMAGE_UNAVAILABLE = "ImageUnavailable"
+    CONTAINER_REFUSED = "ContainerRefused"
+    QUOTA_FULL = "QuotaFull"
+    POD_REFUSED = "PodRefused"
+    EVICTED = "Evicted"
+    CRASH_LOOP = "CrashLoop"
+    OUT_OF_MEMORY = "OutOfMemory"
+    NODE_LOST = "NodeLost"
+    # Why the scaler keeps an account without a shard.
+    NEVER_PAIRED = "NeverPaired"
+    UNREACHABLE_TOO_LONG = "UnreachableTooLong"
+    CRASHING_TOO_LONG = "CrashingTooLong"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +120,31 @@ OWN: Final[dict[Own, OwnRow]] = {
     Own.NOT_KNOWN: OwnRow("Nothing is known about this while the shard is not linked or has said nothing yet."),
     Own.CURRENT: OwnRow("The shard runs what a new one would run."),
     Own.ROLLOUT_PENDING: OwnRow("The shard runs an older version or configuration; it is restarted in its turn."),
+    Own.GATEWAY_MISSING: OwnRow("There is no BridgeGateway of the name that the account refers to.", Phase.PENDING),
+    Own.GATEWAY_NOT_READY: OwnRow(
+        "A secret that the gateway names cannot be read; the gateway's conditions say which.", Phase.PENDING
+    ),
+    Own.UNSCHEDULABLE: OwnRow("No node has room for the pod, or none is as the pod wants it.", Phase.PENDING),
+    Own.VOLUME_PENDING: OwnRow("The pod waits for the volume of its store; look at the claim.", Phase.PENDING),
+    Own.IMAGE_UNAVAILABLE: OwnRow("The image of the shard cannot be pulled.", Phase.FAILED),
+    Own.CONTAINER_REFUSED: OwnRow("The node could not make the container; the pod's events say why.", Phase.FAILED),
+    Own.QUOTA_FULL: OwnRow("A quota of the namespace is used up; the pod is made when there is room.", Phase.PENDING),
+    Own.POD_REFUSED: OwnRow(
+        "The cluster does not take such a pod: look at the gateway's template and the namespace's policies.",
+        Phase.FAILED,
+    ),
+    Own.EVICTED: OwnRow("The node put the pod out to save itself; another one is started."),
+    Own.CRASH_LOOP: OwnRow("The container ends again and again; it is started anew with growing pauses."),
+    Own.OUT_OF_MEMORY: OwnRow("The container used more memory than its tier allows, and was killed.", Phase.DEGRADED),
+    Own.NODE_LOST: OwnRow("The pod's node does not answer, and nobody knows yet that the shard has ended."),
+    Own.NEVER_PAIRED: OwnRow("Nobody linked a phone in time; ask for a new code to go on.", Phase.PARKED),
+    Own.UNREACHABLE_TOO_LONG: OwnRow(
+        "WhatsApp could not be reached for very long; wake it to try again.", Phase.PARKED
+    ),
+    Own.CRASHING_TOO_LONG: OwnRow("The shard crashed for very long; wake it to try again.", Phase.PARKED),
 }
+# Every reason that an account may have.
+KNOWN: Final = frozenset(map(str, OWN)) | frozenset(map(str, TABLE))
 
 
 def phase_of(reason: str) -> Phase:

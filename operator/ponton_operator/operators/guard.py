@@ -1,0 +1,167 @@
+"""Runs one operator as its program does: stand by for the Lease, then kopf, then end in order.
+
+Identical replicas stand by with everything imported; one works. Called by `programs.operator`. What an operator has to
+bring is `Operator`; its module has a function `make(context)` that gives one.
+"""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import kopf
+
+from ponton_bridge.shard.logs import Log
+from ponton_operator.cluster.events import OperatorEvent
+from ponton_operator.cluster.kube_api import KubeApi
+from ponton_operator.cluster.lease import Lease
+from ponton_operator.cluster.metrics import Metrics
+from ponton_operator.operators.streams import Streams
+
+REQUEST: Final = 20.0  # seconds for a call of kopf's own, which are lists
+INACTIVE: Final = 70.0  # seconds without a bookmark, which the server sends every 60
+DEAD: Final = 140.0  # seconds without anything in a watch: kopf's own reconnecting did not help
+END: Final = 20.0  # seconds for what runs to end when we are told to; the kubelet gives 30
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator is told; `namespaces` empty: all. `image` of shards whose gateway names none."""
+
+    name: str
+    namespaces: tuple[str, ...]
+    lease_namespace: str
+    identity: str
+    port: int = 9090
+    image: str = ""
+    nodes: bool = False  # whether we may watch nodes
+    log_level: str = "info"
+    writes: float = 20.0  # a second
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What an operator works with."""
+
+    settings: Settings
+    api: KubeApi
+    log: Log
+    metrics: Metrics
+
+
+class Operator(Protocol):
+    """One operator. Its handlers only take in what they see; `start` lists what is, before anything is watched."""
+
+    def register(self, registry: kopf.OperatorRegistry) -> None:
+        """Register the handlers: kopf.on.event(…, registry=registry) only."""
+
+    async def start(self) -> None:
+        """Take in what there is, and begin. Raises KubeError."""
+
+    async def close(self) -> None:
+        """Begin nothing more, and wait for what runs."""
+
+
+@dataclass(slots=True)
+class Guard:
+    """An operator, its Lease, and the signals that end it."""
+
+    operator: Operator
+    context: Context
+    lease: Lease
+    clock: Callable[[], float] = time.monotonic
+    working: bool = False
+    _streams: Streams = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Nothing is watched yet."""
+        self._streams = Streams(self.clock)
+
+    def alive(self) -> str:
+        """Say why the kubelet should restart us, '' for no reason."""
+        silent = self._streams.age()
+        return "" if silent < DEAD else f"a watch has said nothing for {silent:.0f} s"
+
+    def ready(self) -> str:
+        """Say why we are not ready: standing by is being ready, too."""
+        return ""
+
+    async def run(self) -> None:
+        """Serve until SIGTERM; gives the Lease up at the end."""
+        stop, log = asyncio.Event(), self.context.log
+        _on_signals(stop)
+        log(OperatorEvent.OPERATOR_STANDS_BY)
+        if not await self._hold(stop):
+            return
+        self.lease.keep()
+        self.working = True
+        log(OperatorEvent.OPERATOR_WORKS)
+        try:
+            await self._serve(stop)
+        finally:
+            # By the hand of another thread: this may run while the loop is being torn down.
+            await asyncio.shield(asyncio.to_thread(self.lease.release))
+        log(OperatorEvent.OPERATOR_ENDED)
+
+    async def _hold(self, stop: asyncio.Event) -> bool:
+        halted = threading.Event()
+        waiting = asyncio.create_task(stop.wait())
+        waiting.add_done_callback(lambda _: halted.set())
+        try:
+            return await asyncio.to_thread(self.lease.hold, halted) and not stop.is_set()
+        finally:
+            waiting.cancel()
+
+    async def _serve(self, stop: asyncio.Event) -> None:
+        operator, settings = self.operator, self.context.settings
+        await operator.start()
+        registry = kopf.OperatorRegistry()
+        operator.register(registry)
+        kopf.on.login(registry=registry)(self._streams.login)
+        ready, stopped = asyncio.Event(), asyncio.Event()
+        watching = kopf.operator(
+            registry=registry,
+            settings=kopf_settings(),
+            standalone=True,
+            identity=settings.identity,  # type: ignore[arg-type]  # a NewType of theirs, which is not public
+            ready_flag=ready,
+            stop_flag=stopped,
+            namespaces=settings.namespaces,
+            clusterwide=not settings.namespaces,
+        )
+        serving = asyncio.create_task(watching)
+        stopping = asyncio.create_task(stop.wait())
+        started = asyncio.create_task(ready.wait())
+        await asyncio.wait({serving, stopping, started}, return_when=asyncio.FIRST_COMPLETED)
+        _on_signals(stop)  # kopf has taken them
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        started.cancel()
+        stopping.cancel()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(operator.close(), END)
+        stopped.set()
+        await serving
+
+
+def kopf_settings() -> kopf.OperatorSettings:
+    """Give how kopf has to behave: it watches for us and does nothing else."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.networking.request_timeout = REQUEST
+    settings.watching.inactivity_timeout = INACTIVE
+    settings.watching.chunk_size = 500
+    settings.queueing.idle_timeout = 1.0  # a worker of an object that rests costs memory
+    settings.queueing.exit_timeout = 1.0
+    logging.getLogger("kopf").setLevel(logging.WARNING)
+    return settings
+
+
+def _on_signals(stop: asyncio.Event) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -1,0 +1,244 @@
+"""The conditions of a BridgeGateway and what is found about it, as tables; docs/conditions.md is made of them.
+
+Types and reasons are API: they are added, never renamed. Called by the plan of a gateway, the local summary, the scaler
+and the docs generator.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import Final
+
+from ponton_operator.resources.base import Condition, Truth, moment
+
+
+class GatewayType(StrEnum):
+    """Types of conditions of a gateway."""
+
+    READY = "Ready"
+    ACCEPTED = "Accepted"
+    REDIS_REACHABLE = "RedisReachable"
+    PROSODY_REACHABLE = "ProsodyReachable"
+    FRONT_DESK_RUNNING = "FrontDeskRunning"
+    PORTAL_RUNNING = "PortalRunning"
+    PROGRESSING = "Progressing"
+    ISOLATED = "Isolated"
+    REDIS_WITHOUT_USERS = "RedisWithoutUsers"
+    NETWORK_OPEN = "NetworkOpen"
+    ACCOUNTS_FULL = "AccountsFull"
+    PAUSED = "Paused"
+    ROLLOUT_STOPPED = "RolloutStopped"
+    RECONNECT_STORM = "ReconnectStorm"
+    BAN_WAVE = "BanWave"
+
+
+# What each says when it is True. Those of GATEWAY_ABNORMAL are listed only while they are.
+GATEWAY_MEANING: Final[dict[GatewayType, str]] = {
+    GatewayType.READY: "The gateway serves: owners get answers, and their shards can run.",
+    GatewayType.ACCEPTED: "The gateway, and all that it refers to, can be used as it is written.",
+    GatewayType.REDIS_REACHABLE: "Redis answers, and takes users for the shards.",
+    GatewayType.PROSODY_REACHABLE: "The HTTP view of Prosody's module answers, and takes the token.",
+    GatewayType.FRONT_DESK_RUNNING: "The front desk answers for everyone who has no shard.",
+    GatewayType.PORTAL_RUNNING: "The self-service pages are served.",
+    GatewayType.PROGRESSING: "A changed template is on its way to the shards.",
+    GatewayType.ISOLATED: "On one machine: each account's processes run as a user of their own.",
+    GatewayType.REDIS_WITHOUT_USERS: "This Redis has no users (ACL), so that shards have to do without Redis.",
+    GatewayType.NETWORK_OPEN: "No network policies are made for the pods of the gateway.",
+    GatewayType.ACCOUNTS_FULL: "There are as many accounts as spec.accounts.max allows.",
+    GatewayType.PAUSED: 'The annotation ponton.im/paused: "true" keeps the operators\' hands off the gateway.',
+    GatewayType.ROLLOUT_STOPPED: "The rollout has stopped by itself, and goes on when the template changes.",
+    GatewayType.RECONNECT_STORM: "Many shards have to log in at WhatsApp again at the same time.",
+    GatewayType.BAN_WAVE: "WhatsApp has suspended several numbers of this gateway within a short time.",
+}
+GATEWAY_ABNORMAL: Final = frozenset({
+    GatewayType.REDIS_WITHOUT_USERS,
+    GatewayType.NETWORK_OPEN,
+    GatewayType.ACCOUNTS_FULL,
+    GatewayType.PAUSED,
+    GatewayType.ROLLOUT_STOPPED,
+    GatewayType.RECONNECT_STORM,
+    GatewayType.BAN_WAVE,
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One finding: the condition that it makes, and its sentence for the host. A reason is unique within its type."""
+
+    type: GatewayType
+    truth: Truth
+    reason: str
+    sentence: str
+
+
+class Finding(Enum):
+    """What may be found about a gateway. Of each normal condition one is always true, an abnormal one may have none."""
+
+    SERVES = Row(GatewayType.READY, Truth.TRUE, "Serves", "The gateway serves.")
+    STARTING = Row(GatewayType.READY, Truth.FALSE, "Starting", "The parts of the gateway are starting.")
+    NOT_ACCEPTED = Row(
+        GatewayType.READY, Truth.FALSE, "NotAccepted", "Something needs the host first; see the condition Accepted."
+    )
+    PARTS_AWAY = Row(
+        GatewayType.READY, Truth.FALSE, "PartsAway", "A part that the gateway needs is away; see the other conditions."
+    )
+    DELETING = Row(GatewayType.READY, Truth.FALSE, "Deleting", "The gateway is being deleted.")
+
+    ACCEPTED = Row(GatewayType.ACCEPTED, Truth.TRUE, "Accepted", "All resources are taken as they are written.")
+    PROBLEMS = Row(GatewayType.ACCEPTED, Truth.FALSE, "Problems", "Something needs the host; see problems.")
+    SECRET_MISSING = Row(
+        GatewayType.ACCEPTED,
+        Truth.FALSE,
+        "SecretMissing",
+        "A Secret to which the gateway refers, or the key in it, is not there, or is empty.",
+    )
+    DOMAIN_TAKEN = Row(
+        GatewayType.ACCEPTED,
+        Truth.FALSE,
+        "DomainTaken",
+        "An older gateway serves this domain; this one gets nothing. Delete one of the two.",
+    )
+    IMAGE_MISSING = Row(
+        GatewayType.ACCEPTED,
+        Truth.FALSE,
+        "ImageMissing",
+        "No image for the shards is known: name one in spec.shard.image.",
+    )
+
+    REDIS_ANSWERS = Row(
+        GatewayType.REDIS_REACHABLE,
+        Truth.TRUE,
+        "Reachable",
+        "Redis answers, and every shard has a user of its own there.",
+    )
+    REDIS_AWAY = Row(
+        GatewayType.REDIS_REACHABLE,
+        Truth.FALSE,
+        "Unreachable",
+        "Redis does not answer, or does not let us make users: shards go on, doors cannot reach them.",
+    )
+    REDIS_NOT_ASKED = Row(GatewayType.REDIS_REACHABLE, Truth.UNKNOWN, "NotKnown", "Redis was not asked yet.")
+
+    PROSODY_ANSWERS = Row(
+        GatewayType.PROSODY_REACHABLE, Truth.TRUE, "Reachable", "Prosody's module answers, and takes what it is told."
+    )
+    PROSODY_AWAY = Row(
+        GatewayType.PROSODY_REACHABLE,
+        Truth.FALSE,
+        "Unreachable",
+        "Prosody's module does not answer under spec.prosody.url; it is asked again and again.",
+    )
+    PROSODY_REFUSES = Row(
+        GatewayType.PROSODY_REACHABLE,
+        Truth.FALSE,
+        "Refused",
+        "Prosody's module refuses us: compare the token, and the domain, with its configuration.",
+    )
+    PROSODY_NOT_ASKED = Row(GatewayType.PROSODY_REACHABLE, Truth.UNKNOWN, "NotKnown", "Prosody was not asked yet.")
+
+    FRONT_DESK_RUNS = Row(GatewayType.FRONT_DESK_RUNNING, Truth.TRUE, "Running", "The front desk runs.")
+    FRONT_DESK_AWAY = Row(
+        GatewayType.FRONT_DESK_RUNNING,
+        Truth.FALSE,
+        "NotRunning",
+        "The front desk does not run: owners without a shard get no answer.",
+    )
+    FRONT_DESK_OFF = Row(
+        GatewayType.FRONT_DESK_RUNNING, Truth.FALSE, "SwitchedOff", "The host has switched the front desk off."
+    )
+
+    PORTAL_RUNS = Row(GatewayType.PORTAL_RUNNING, Truth.TRUE, "Running", "The portal runs.")
+    PORTAL_AWAY = Row(
+        GatewayType.PORTAL_RUNNING, Truth.FALSE, "NotRunning", "The portal does not run; the front desk still answers."
+    )
+    PORTAL_OFF = Row(
+        GatewayType.PORTAL_RUNNING, Truth.FALSE, "SwitchedOff", "The host has switched the portal off, or has none."
+    )
+
+    ROLLED_OUT = Row(GatewayType.PROGRESSING, Truth.FALSE, "Done", "All shards run what a new one would run.")
+    ROLLING_OUT = Row(
+        GatewayType.PROGRESSING, Truth.TRUE, "RollingOut", "Shards are restarted with the new template, wave by wave."
+    )
+    WATCHING_WAVE = Row(
+        GatewayType.PROGRESSING, Truth.TRUE, "WatchingWave", "A wave is over; the next comes when no trouble shows."
+    )
+    ROLLOUT_PAUSED = Row(
+        GatewayType.PROGRESSING, Truth.FALSE, "RolloutPaused", "The host holds the rollout back (spec.rollout.paused)."
+    )
+    ROLLOUT_HALTED = Row(
+        GatewayType.PROGRESSING, Truth.FALSE, "RolloutStopped", "The rollout has stopped by itself; see RolloutStopped."
+    )
+
+    BY_USER = Row(
+        GatewayType.ISOLATED, Truth.TRUE, "ByUser", "Every account's processes run as a user of their own."
+    )  # fmt: skip
+    BY_PROCESS = Row(
+        GatewayType.ISOLATED, Truth.FALSE, "ByProcess", "Accounts are separate processes of one user, no more."
+    )
+
+    REDIS_HAS_NO_ACL = Row(
+        GatewayType.REDIS_WITHOUT_USERS,
+        Truth.TRUE,
+        "NoAcl",
+        "Redis knows no ACL command: shards get no user there and do without, and doors cannot reach them.",
+    )
+    REDIS_FORGETS_USERS = Row(
+        GatewayType.REDIS_WITHOUT_USERS,
+        Truth.TRUE,
+        "Forgets",
+        "Redis has lost the users of the shards and keeps them in no file (aclfile); they are made again.",
+    )
+    POLICIES_OFF = Row(
+        GatewayType.NETWORK_OPEN,
+        Truth.TRUE,
+        "PoliciesOff",
+        "spec.network.policies is false: what pods may reach is limited by the host's own policies, or not at all.",
+    )
+    AT_MAXIMUM = Row(
+        GatewayType.ACCOUNTS_FULL,
+        Truth.TRUE,
+        "AtMaximum",
+        "No further account is taken: spec.accounts.max is reached.",
+    )
+    PAUSED_BY_HOST = Row(
+        GatewayType.PAUSED, Truth.TRUE, "PausedByHost", "The host keeps the operators' hands off by an annotation."
+    )
+    PAIRINGS_LOST = Row(
+        GatewayType.ROLLOUT_STOPPED,
+        Truth.TRUE,
+        "PairingsLost",
+        "More of the restarted accounts have lost their link than spec.rollout.maxPairingsLost allows.",
+    )
+    SHARDS_NOT_READY = Row(
+        GatewayType.ROLLOUT_STOPPED, Truth.TRUE, "ShardsNotReady", "Restarted shards did not get ready again in time."
+    )
+    LOGINS_HELD_BACK = Row(
+        GatewayType.RECONNECT_STORM,
+        Truth.TRUE,
+        "LoginsHeldBack",
+        "Logins are let through slowly (spec.scaling.loginsPerSecond), so that WhatsApp sees no storm.",
+    )
+    STARTS_HELD_BACK = Row(
+        GatewayType.BAN_WAVE,
+        Truth.TRUE,
+        "StartsHeldBack",
+        "New links and restarts wait until the wave is over; running shards go on.",
+    )
+
+
+def gateway_condition(
+    finding: Finding, before: Condition | None, now: float, *, more: str = "", generation: int = 0
+) -> Condition:
+    """Make the condition that a finding says; one that did not turn keeps its time.
+
+    `before` is the condition of the same type as it was, `now` seconds since 1970, `more` a sentence to be added.
+    """
+    row = finding.value
+    since = before.last_transition_time if before and before.status == row.truth else moment(now)
+    return Condition(
+        type=row.type,
+        status=row.truth,
+        reason=row.reason,
+        message=f"{row.sentence} {more}".rstrip(),
+        last_transition_time=since,
+        observed_generation=generation,
+    )
