@@ -37,10 +37,10 @@ chaos: ## Kills, freezes and cuts under messages both ways, with a checked histo
 	$(RUN) python -m tests.chaos
 
 # What neonize's own Python client needs and no image holds (docs/adr/0002).
-UNUSED = httpx linkpreview phonenumbers pillow python-magic tqdm
+UNUSED = httpx linkpreview phonenumbers pillow python-magic python-magic-bin tqdm
 
 wheels: ## What the images are built from, at the locked versions (into wheels/): see the Containerfiles
 	rm -rf wheels && $(UV) build --wheel --quiet --out-dir wheels
 	$(UV) export --frozen --quiet --all-extras --no-default-groups --group sandbox $(UNUSED:%=--prune %) \
-	  --no-emit-project -o wheels/locked.txt
+	  --no-emit-project | sed 's/ ; [^\\]*/ /' > wheels/locked.txt # for every 3.11: which one is in BASE is not known here
 	python3 -m pip download --quiet --no-deps --only-binary :all: --python-version 3.11 -d wheels -r wheels/locked.txt
