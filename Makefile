@@ -4,7 +4,7 @@ UV ?= $(shell command -v uv || echo $(TOOLS)/bin/uv)
 RUN = $(UV) run --frozen --all-extras
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: setup check test retest demo clients bench chaos wheels
+.PHONY: setup check test retest demo clients bench chaos test-cluster wheels
 
 setup: ## Install what is missing: Debian packages (as root), uv (into .tools), the Python environment
 	sh tests/setup.sh
@@ -23,6 +23,11 @@ test: ## Everything that must hold, on real servers started by the tests (<= 15 
 
 retest: ## What failed in the last run, once more and one after the other
 	$(RUN) pytest --last-failed --last-failed-no-failures=none
+
+test-cluster: ## On a Kubernetes of our own in private namespaces (as root), or on the one that KUBECONFIG names
+	sh tests/setup-cluster.sh
+	$(RUN) python -m tests.cluster.box build
+	$(RUN) pytest tests/cluster
 
 demo: setup ## The whole story on this machine; AUTO=1 plays it by itself, LIVE=1 uses a real phone
 	$(RUN) python -m tests.demo

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Installs what a bare Debian 12 lacks to run the tests and the demo. Called by `make setup` and .ci/run; needs root.
+# With arguments it installs those packages instead (see setup-cluster.sh).
 # Services that the packages start by themselves are neither used nor touched: every test brings its own.
 set -eu
 
@@ -7,7 +8,7 @@ PACKAGES="prosody prosody-modules redis-server libmagic1 lua5.4 lua-busted lua-c
 python3-venv python3-pip make ca-certificates git"
 
 missing=""
-for package in $PACKAGES; do
+for package in ${*:-$PACKAGES}; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"
 done
 if [ -n "$missing" ]; then

@@ -1,0 +1,177 @@
+"""Build the project's images without a registry and without a network; called by `python -m tests.cluster.box image`.
+
+Three layers, each kept in the cache until what it is made from changes: a Debian with Python (mmdebstrap), the wheels
+of uv.lock, and an image from its Containerfile (buildah, isolated by chroot, so that it needs no daemon).
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.cluster.box.build import BuildFailed, say
+from tests.cluster.box.layout import cache
+
+ROOT = Path(__file__).parents[3]
+IMAGES = {"bridge": "bridge", "operator": "operator", "sandbox": "tests/sandbox"}
+"""Each image's name and the folder of its Containerfile; it is called localhost/ponton-NAME:test."""
+
+_SUITE = "bookworm"
+_PACKAGES = "python3,python3-pip,python3-venv,ca-certificates,libmagic1"
+_BASE = "localhost/python:3.11"
+_SECONDS = 1800  # one step at most, on a machine that is busy with other things
+
+
+def reference(name: str) -> str:
+    """What pods call the image."""
+    return f"localhost/ponton-{name}:test"
+
+
+def archive(name: str) -> Path:
+    """Build one image of IMAGES if anything in it has changed; gives the OCI archive that `ctr` imports."""
+    with _locked():
+        wheels, own = _wheels(), _own_wheel()
+        path = cache() / "images" / f"{name}-{_digest(name, wheels, own)}.tar"
+        if path.exists():
+            return path
+        base = _base()
+        say(f"building {reference(name)} ...")
+        with tempfile.TemporaryDirectory(dir=cache()) as context:
+            _lay(Path(context), wheels, own)
+            recipe = ROOT / IMAGES[name] / "Containerfile"
+            line = ["bud", "--pull-never", "--timestamp", "0", "--build-arg", f"BASE={base}", "-f", str(recipe)]
+            _buildah([*line, "-t", reference(name), context])
+        _push(reference(name), path)
+        return path
+
+
+def base_reference() -> str:
+    """What pods call the bare image with Python, for tests that need some program to run."""
+    return f"{_BASE}-{_base_digest()}"
+
+
+def base_archive() -> Path:
+    """The OCI archive of that image."""
+    with _locked():
+        path = cache() / "images" / f"python-{_base_digest()}.tar"
+        if not path.exists():
+            _push(_base(), path)
+        return path
+
+
+def _push(name: str, path: Path) -> None:
+    """Write an image of buildah's store as an archive, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        made = Path(folder) / "image.tar"
+        _buildah(["push", "--quiet", name, f"oci-archive:{made}:{name}"])
+        made.replace(path)
+
+
+def _lay(context: Path, wheels: Path, own: Path) -> None:
+    """Fill the build's context: the wheels, and the sources of the sandbox, which is in no wheel."""
+    (context / "wheels").mkdir()
+    for wheel in [*wheels.glob("*.whl"), own]:
+        os.link(wheel, context / "wheels" / wheel.name)
+    (context / "tests").mkdir()
+    shutil.copy(ROOT / "tests" / "__init__.py", context / "tests")
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "tests" / "sandbox", context / "tests" / "sandbox", ignore=ignored)
+
+
+def _digest(name: str, wheels: Path, own: Path) -> str:
+    known = hashlib.sha256(f"{_base_digest()} {wheels.name}".encode())
+    known.update(own.read_bytes())
+    known.update((ROOT / IMAGES[name] / "Containerfile").read_bytes())
+    if name == "sandbox":
+        for path in sorted((ROOT / "tests" / "sandbox").rglob("*.py")):
+            known.update(f"\0{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
+    return known.hexdigest()[:16]
+
+
+def _wheels() -> Path:
+    """The folder of every locked wheel but our own; the one step that asks the package index."""
+    known = hashlib.sha256((ROOT / "uv.lock").read_bytes() + _recipe().encode()).hexdigest()[:16]
+    path = cache() / "wheels" / known
+    if not path.exists():
+        say("fetching the locked wheels ...")
+        _run(["make", "-C", str(ROOT), "wheels"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as made:
+            for wheel in (ROOT / "wheels").glob("*.whl"):
+                if not wheel.name.startswith("ponton-"):
+                    shutil.copy(wheel, made)
+            shutil.copytree(made, path)
+    return path
+
+
+def _recipe() -> str:
+    """The lines of the Makefile that say which wheels are wanted."""
+    text = (ROOT / "Makefile").read_text()
+    return text[text.find("UNUSED") :]
+
+
+def _own_wheel() -> Path:
+    """Our own wheel of this checkout, the same bytes for the same sources."""
+    folder = cache() / "wheels" / "ponton"
+    shutil.rmtree(folder, ignore_errors=True)
+    uv = shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
+    _run([uv, "build", "--quiet", "--wheel", "--out-dir", str(folder)])
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def _base_digest() -> str:
+    return hashlib.sha256(f"{_SUITE} {_PACKAGES}".encode()).hexdigest()[:16]
+
+
+def _base() -> str:
+    """The reference of an image with Debian's Python 3.11 and pip, in buildah's store; made when it is not there."""
+    made = base_reference()
+    if _buildah(["images", "--quiet", "--filter", f"reference={made}"]).strip():
+        return made
+    say(f"building {made} ...")
+    with tempfile.TemporaryDirectory(dir=cache()) as folder:
+        tree = f"{folder}/base.tar"
+        hooks = ["--customize-hook=rm -f $1/usr/lib/python3.11/EXTERNALLY-MANAGED"]
+        slim = ["--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*"]
+        _run(["mmdebstrap", "--quiet", "--variant=minbase", f"--include={_PACKAGES}", *slim, *hooks, _SUITE, tree])
+        container = _buildah(["from", "scratch"]).strip()
+        _buildah(["add", "--quiet", container, tree, "/"])
+        _buildah(["commit", "--quiet", "--rm", "--timestamp", "0", container, made])
+    return made
+
+
+def _buildah(arguments: list[str]) -> str:
+    store = cache() / "buildah"
+    options = ["--root", str(store / "root"), "--runroot", str(store / "run"), "--storage-driver", "overlay"]
+    return _run(["buildah", *options, *arguments], {"BUILDAH_ISOLATION": "chroot"})
+
+
+def _run(line: list[str], environ: dict[str, str] | None = None) -> str:
+    done = subprocess.run(
+        line,
+        cwd=ROOT,
+        env={**os.environ, **(environ or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_SECONDS,
+    )
+    if done.returncode:
+        raise BuildFailed(f"{' '.join(line)} failed:\n{(done.stdout + done.stderr)[-4000:]}")
+    return done.stdout
+
+
+@contextmanager
+def _locked() -> Iterator[None]:
+    """One build at a time, over all processes of the machine that share the cache."""
+    cache().mkdir(parents=True, exist_ok=True)
+    with (cache() / ".images.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

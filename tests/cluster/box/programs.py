@@ -1,0 +1,148 @@
+"""The command lines of every program in a box; pure, called by `first`. Each flag that surprises says why."""
+
+from collections.abc import Iterable
+
+from tests.cluster.box.layout import (
+    API_PORT,
+    API_SERVICE,
+    DOMAIN,
+    NODE,
+    NODE_ADDRESS,
+    SERVICES,
+    Folder,
+)
+
+_ETCD = "http://127.0.0.1:2379"
+_RATE = ("--kube-api-qps=300", "--kube-api-burst=600")  # the defaults (20 and 30 a second) make tests of scale wait
+
+
+def certs(folder: Folder) -> list[str]:
+    """Arguments of our own `certs`: whom the API server and the kubelet answer as."""
+    service = "kubernetes.default.svc"
+    names = ("127.0.0.1", "localhost", "kubernetes", "kubernetes.default", service, f"{service}.{DOMAIN}")
+    return [
+        f"-out={folder.pki}",
+        f"-node={NODE}",
+        f"-names={','.join((*names, API_SERVICE, NODE_ADDRESS))}",
+        f"-node-names={NODE},{NODE_ADDRESS}",
+        f"-server=https://127.0.0.1:{API_PORT}",
+    ]
+
+
+def etcd(folder: Folder) -> list[str]:
+    """Arguments of our own `etcd`."""
+    return [f"-data={folder.root / 'etcd'}", f"-client={_ETCD}"]
+
+
+def api_server(folder: Folder, *, audit: bool) -> list[str]:
+    """Arguments of kube-apiserver."""
+    pki = folder.pki
+    lines = [
+        f"--etcd-servers={_ETCD}",
+        f"--secure-port={API_PORT}",
+        f"--advertise-address={NODE_ADDRESS}",
+        f"--service-cluster-ip-range={SERVICES}",
+        "--authorization-mode=Node,RBAC",
+        "--enable-admission-plugins=NodeRestriction",
+        "--allow-privileged=true",
+        "--kubelet-preferred-address-types=InternalIP",
+        f"--tls-cert-file={pki}/apiserver.crt",
+        f"--tls-private-key-file={pki}/apiserver.key",
+        f"--client-ca-file={pki}/ca.crt",
+        f"--kubelet-certificate-authority={pki}/ca.crt",
+        f"--kubelet-client-certificate={pki}/apiserver-kubelet-client.crt",
+        f"--kubelet-client-key={pki}/apiserver-kubelet-client.key",
+        f"--service-account-issuer=https://{_service()}",
+        f"--service-account-key-file={pki}/service-account.pub",
+        f"--service-account-signing-key-file={pki}/service-account.key",
+        f"--requestheader-client-ca-file={pki}/front-proxy-ca.crt",
+        "--requestheader-allowed-names=front-proxy-client",
+        "--requestheader-username-headers=X-Remote-User",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        f"--proxy-client-cert-file={pki}/front-proxy-client.crt",
+        f"--proxy-client-key-file={pki}/front-proxy-client.key",
+    ]
+    if audit:
+        lines += [f"--audit-policy-file={folder.root / 'audit-policy.json'}", f"--audit-log-path={folder.audit_log}"]
+        lines += ["--audit-log-maxsize=2000"]  # MiB: one file for the longest test
+    return lines
+
+
+def audit_policy() -> dict[str, object]:
+    """Every call once, with who and what and no bodies, but for the box's own loops, which are no part of any test."""
+    own = {"level": "None", "users": ["ponton-box"]}
+    return {
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived"],
+        "rules": [own, {"level": "Metadata"}],
+    }
+
+
+def controller_manager(folder: Folder) -> list[str]:
+    """Arguments of kube-controller-manager."""
+    pki = folder.pki
+    return [
+        f"--kubeconfig={pki}/controller-manager.kubeconfig",
+        "--leader-elect=false",
+        *_RATE,
+        "--use-service-account-credentials=true",
+        f"--root-ca-file={pki}/ca.crt",
+        f"--service-account-private-key-file={pki}/service-account.key",
+        f"--cluster-signing-cert-file={pki}/ca.crt",
+        f"--cluster-signing-key-file={pki}/ca.key",
+        "--concurrent-statefulset-syncs=20",
+        "--node-monitor-grace-period=40s",
+    ]
+
+
+def scheduler(folder: Folder) -> list[str]:
+    """Arguments of kube-scheduler."""
+    return [f"--kubeconfig={folder.pki}/scheduler.kubeconfig", "--leader-elect=false", *_RATE]
+
+
+def kwok(folder: Folder, stages: str) -> list[str]:
+    """Arguments of kwok: it plays the kubelet for every node with its annotation."""
+    return [
+        f"--kubeconfig={folder.pki}/box.kubeconfig",
+        f"--config={stages}",
+        "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
+        "--node-lease-duration-seconds=40",
+        "--cidr=10.0.0.0/14",
+    ]
+
+
+def kubelet(folder: Folder) -> list[str]:
+    """Arguments of the kubelet; the rest is in its configuration file."""
+    return [
+        f"--kubeconfig={folder.pki}/kubelet-client.kubeconfig",
+        f"--config={folder.root}/kubelet.json",
+        f"--root-dir={folder.root}/kubelet",
+        f"--hostname-override={NODE}",
+        f"--node-ip={NODE_ADDRESS}",
+    ]
+
+
+def kube_proxy(folder: Folder) -> list[str]:
+    """Arguments of kube-proxy; the rest is in its configuration file."""
+    return [f"--config={folder.root}/kube-proxy.json"]
+
+
+def containerd(folder: Folder) -> list[str]:
+    """Arguments of Debian's containerd."""
+    return [f"--config={folder.root}/containerd.toml"]
+
+
+def network() -> Iterable[list[str]]:
+    """Commands for the empty network namespace: addresses, and a route by which the node's own calls to services leave.
+
+    Without that route a process on the node gets "unreachable" before the service's address could be rewritten.
+    """
+    yield ["ip", "link", "set", "lo", "up"]
+    yield ["ip", "address", "add", f"{NODE_ADDRESS}/32", "dev", "lo"]
+    yield ["ip", "route", "add", SERVICES, "dev", "lo", "src", NODE_ADDRESS]
+
+
+def _service() -> str:
+    return f"kubernetes.default.svc.{DOMAIN}"

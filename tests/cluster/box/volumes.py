@@ -1,0 +1,81 @@
+"""Provisions persistent volumes in a folder of this machine; a loop of the box, `python -m … FOLDER`.
+
+`local` volumes and not host paths: the kubelet gives them the pod's fsGroup, as it does with real storage, and every
+access mode is accepted (ReadWriteOncePod is kept by the scheduler). A claim is served when its first pod has a node.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+from tests.cluster.box.api import Api, Object
+from tests.cluster.box.layout import Folder
+from tests.cluster.box.loops import Picture, key_of
+from tests.cluster.box.objects import PROVISIONER
+
+_CLAIMS = "/api/v1/persistentvolumeclaims"
+_VOLUMES = "/api/v1/persistentvolumes"
+_WAITS_FOR = "volume.kubernetes.io/storage-provisioner"
+_NODE = "volume.kubernetes.io/selected-node"
+_BY = "pv.kubernetes.io/provisioned-by"
+
+
+def volume_for(claim: Object, folder: Path) -> Object | None:
+    """The volume that a claim waits for, a folder below `folder`; None when it does not wait for us."""
+    meta, spec = claim["metadata"], claim["spec"]
+    notes = meta.get("annotations", {})
+    if notes.get(_WAITS_FOR) != PROVISIONER or _NODE not in notes or spec.get("volumeName"):
+        return None
+    name = f"pvc-{meta['uid']}"
+    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [notes[_NODE]]}
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name, "annotations": {_BY: PROVISIONER}},
+        "spec": {
+            "accessModes": spec["accessModes"],
+            "capacity": {"storage": spec["resources"]["requests"]["storage"]},
+            "claimRef": {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "namespace": meta["namespace"],
+                "name": meta["name"],
+                "uid": meta["uid"],
+            },
+            "local": {"path": str(folder / name)},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
+            "persistentVolumeReclaimPolicy": "Delete",
+            "storageClassName": spec.get("storageClassName", ""),
+        },
+    }
+
+
+def released(volume: Object) -> bool:
+    """Whether a volume is ours and its claim is gone, so that its folder and it shall go too."""
+    meta = volume["metadata"]
+    ours = meta.get("annotations", {}).get(_BY) == PROVISIONER
+    return ours and "deletionTimestamp" not in meta and volume.get("status", {}).get("phase") == "Released"
+
+
+def run(folder: Folder) -> None:
+    """Serve claims until killed."""
+    folder.volumes.mkdir(exist_ok=True)
+    api = Api(folder.pki)
+    picture = Picture(folder.pki, {"claims": _CLAIMS, "volumes": _VOLUMES})
+    while True:
+        picture.next()
+        for claim in picture.of("claims"):
+            made = volume_for(claim, folder.volumes)
+            if made and key_of(made) not in picture.objects["volumes"]:
+                Path(made["spec"]["local"]["path"]).mkdir(exist_ok=True)
+                api.create(_VOLUMES, made)
+                picture.objects["volumes"][key_of(made)] = made
+        for volume in picture.of("volumes"):
+            if released(volume):
+                shutil.rmtree(volume["spec"]["local"]["path"], ignore_errors=True)
+                api.delete(f"{_VOLUMES}/{volume['metadata']['name']}")
+                del picture.objects["volumes"][key_of(volume)]
+
+
+if __name__ == "__main__":
+    run(Folder(Path(sys.argv[1])))

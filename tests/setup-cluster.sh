@@ -1,0 +1,6 @@
+#!/bin/sh
+# Installs what the cluster in a box needs beside tests/setup.sh: a container runtime, its network plugins, builders of
+# images. Called by the cluster's targets of the Makefile; needs root. No service of these packages is started.
+set -eu
+exec sh "$(dirname "$0")/setup.sh" containerd runc containernetworking-plugins nftables iptables conntrack socat kmod \
+  mmdebstrap buildah
