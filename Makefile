@@ -4,7 +4,7 @@ UV ?= $(shell command -v uv || echo $(TOOLS)/bin/uv)
 RUN = $(UV) run --frozen --all-extras
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: setup check test retest demo clients bench chaos test-cluster
+.PHONY: setup check test retest demo clients bench chaos test-cluster wheels
 
 setup: ## Install what is missing: Debian packages (as root), uv (into .tools), the Python environment
 	sh tests/setup.sh
@@ -40,3 +40,12 @@ bench: ## The figures that docs/ cite; about 20 minutes on a quiet machine
 
 chaos: ## Kills, freezes and cuts under messages both ways, with a checked history; SEED=N chooses another one
 	$(RUN) python -m tests.chaos
+
+# What neonize's own Python client needs and no image holds (docs/adr/0002).
+UNUSED = httpx linkpreview phonenumbers pillow python-magic python-magic-bin tqdm
+
+wheels: ## What the images are built from, at the locked versions (into wheels/): see the Containerfiles
+	rm -rf wheels && $(UV) build --wheel --quiet --out-dir wheels
+	$(UV) export --frozen --quiet --all-extras --no-default-groups --group sandbox $(UNUSED:%=--prune %) \
+	  --no-emit-project | sed 's/ ; [^\\]*/ /' > wheels/locked.txt # for every 3.11: which one is in BASE is not known here
+	python3 -m pip download --quiet --no-deps --only-binary :all: --python-version 3.11 -d wheels -r wheels/locked.txt

@@ -3,4 +3,4 @@
 # images. Called by the cluster's targets of the Makefile; needs root. No service of these packages is started.
 set -eu
 exec sh "$(dirname "$0")/setup.sh" containerd runc containernetworking-plugins nftables iptables conntrack socat kmod \
-  mmdebstrap buildah
+  mmdebstrap buildah prometheus

@@ -22,6 +22,11 @@ PROGRAMS: Final = {
         "run a Kubernetes operator: accounts, gateways, scaler",
     ),
     "local": ("ponton_operator.programs.local:main", "operator", "run everything on this machine, without Kubernetes"),
+    "uninstall": (
+        "ponton_operator.programs.uninstall:main",
+        "operator",
+        "leave a cluster in order before the operators go",
+    ),
     "crds": ("ponton_operator.programs.crds:main", "operator", "print the custom resource definitions"),
 }
 

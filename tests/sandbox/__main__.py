@@ -90,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("serve", help="run a sandbox")
     serve.add_argument("--folder", type=Path, default=DEFAULT_CONFIG.parent)
+    serve.add_argument("--host", default="127.0.0.1", help="address of the proxy; the control API is on loopback")
     serve.add_argument("--port", type=int, default=0, help="of the proxy; 0 is a free one")
     serve.add_argument("--control-port", type=int, default=0)
     serve.add_argument("--follow-stdin", action="store_true", help="end when standard input closes")
@@ -151,7 +152,7 @@ def _serve(args: argparse.Namespace) -> None:
     from tests.sandbox.world import Settings  # noqa: PLC0415
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    options = Options(args.folder, args.port, args.control_port, args.follow_stdin)
+    options = Options(args.folder, args.port, args.control_port, args.follow_stdin, args.host)
     asyncio.run(serve(options, Settings(qr_refs=args.qr_refs, fresh_count=args.fresh_count, linger=args.linger)))
 
 

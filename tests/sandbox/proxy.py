@@ -21,10 +21,11 @@ Gate = Callable[[], int | None]
 
 
 class Proxy:
-    """Listens on loopback; `chat` serves web sockets, `handlers` serve plain requests by host name."""
+    """`chat` serves web sockets, `handlers` other requests by host name; `papers` are read without the tunnel, by path."""
 
     def __init__(self, context: ssl.SSLContext, chat: Chat, gate: Gate) -> None:
         self.handlers: dict[str, web.Handler] = {}
+        self.papers: dict[str, bytes] = {}
         self._context, self._chat, self._gate = context, chat, gate
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -68,6 +69,10 @@ class Proxy:
         async with asyncio.timeout(HANDSHAKE_TIMEOUT):
             request = await web.read_head(reader)
             if request is None:
+                return
+            if request.method == "GET" and (paper := self.papers.get(request.path)) is not None:
+                writer.write(bytes(web.Response(200, paper)))
+                await writer.drain()
                 return
             if request.method != "CONNECT":
                 raise web.HttpError(405, "this is an HTTPS proxy: only CONNECT is served")

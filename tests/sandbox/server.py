@@ -16,6 +16,7 @@ from tests.sandbox.authority import Authority
 from tests.sandbox.connection import Connection, Stage, Wire
 from tests.sandbox.contract import PairingRefused
 from tests.sandbox.faults import Faults
+from tests.sandbox.image import PAPER, paper
 from tests.sandbox.keys import KEY_SIZE, KeyPair
 from tests.sandbox.launch import Config
 from tests.sandbox.linking import Linking
@@ -29,7 +30,7 @@ from tests.sandbox.world import Settings, World
 
 
 class Sandbox:
-    """WhatsApp in a box, on loopback. Use as an async context manager, or `start` and `stop` it.
+    """WhatsApp in a box, on loopback unless told otherwise. Use as an async context manager, or `start` and `stop` it.
 
     `folder` receives the certificates and `sandbox.json` (a temporary folder without it); `control` is the URL
     of a control API, passed on to launchers.
@@ -54,8 +55,8 @@ class Sandbox:
         """The file that launchers read; there once the sandbox was started."""
         return self.folder / "sandbox.json"
 
-    async def start(self, port: int = 0, identity: noise.Identity | None = None) -> int:
-        """Open the proxy port on loopback and write the launchers' file; returns the port.
+    async def start(self, port: int = 0, identity: noise.Identity | None = None, host: str = "127.0.0.1") -> int:
+        """Open the proxy port and write the launchers' file; returns the port.
 
         `identity` replaces the server's Noise identity (tests of what a client must refuse).
         """
@@ -63,7 +64,8 @@ class Sandbox:
         dictionaries = await asyncio.to_thread(tokens.load, library)
         made = identity or noise.Identity.make(self.root, self.world.now(), self.world.entropy)
         self._wire = Wire(self.world, made, dictionaries, self._begin)
-        bound = await self.proxy.start(port=port)
+        bound = await self.proxy.start(host, port)
+        self.proxy.papers[PAPER] = paper(self._authority.ca.read_text(encoding="ascii"), self.root.public)
         self.write_config(f"http://127.0.0.1:{bound}")
         return bound
 

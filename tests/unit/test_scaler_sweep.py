@@ -348,5 +348,5 @@ async def test_what_cannot_be_read_is_left_alone() -> None:
     strange = here.api.objects[ACCOUNTS, PLACE, "acc-1"] | {"spec": {"owner": "alice@example.test"}}
     here.fleet.take(ACCOUNTS, strange, gone=False)
     assert [] == here.fleet.accounts(KEY)
-    assert '"event":"object_refused"' in here.bed.out.getvalue()
+    assert '"event":"resource_refused"' in here.bed.out.getvalue()
     assert "alice" not in here.bed.out.getvalue()

@@ -126,7 +126,7 @@ class Fleet:
         try:
             return model.model_validate(item)
         except ValidationError:
-            self.log(OperatorEvent.OBJECT_REFUSED, "warning", kind=str(item.get("kind") or model.__name__))
+            self.log(OperatorEvent.RESOURCE_REFUSED, "warning", kind=str(item.get("kind") or model.__name__))
             return None
 
 

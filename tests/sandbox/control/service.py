@@ -24,12 +24,16 @@ PATIENCE = 1.0  # seconds that requests in progress get at the end; a long poll 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to serve. Port 0 is a free one; `follow_stdin` ends the service when standard input closes."""
+    """How to serve. Port 0 is a free one; `follow_stdin` ends the service when standard input closes.
+
+    `host` is the proxy's address; the control API stays on loopback.
+    """
 
     folder: Path
     port: int = 0
     control_port: int = 0
     follow_stdin: bool = False
+    host: str = LOOPBACK
 
 
 async def serve(options: Options, settings: Settings) -> None:
@@ -47,7 +51,7 @@ async def serve(options: Options, settings: Settings) -> None:
     await site.start()
     sandbox.control = f"http://{LOOPBACK}:{runner.addresses[0][1]}"
     try:
-        await sandbox.start(port=options.port)
+        await sandbox.start(port=options.port, host=options.host)
         ready = {"config": str(sandbox.config), "control": sandbox.control}
         sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()
