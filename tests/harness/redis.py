@@ -111,7 +111,8 @@ class RedisServer:
 
     def _signal(self, number: signal.Signals) -> None:
         if pid := self.pid:
-            os.kill(pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it has ended, and nobody has told us yet
+                os.kill(pid, number)
 
     def pause(self) -> None:
         """Freeze it: connections stay open, nothing answers."""

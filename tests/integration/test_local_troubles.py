@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ponton_bridge.coordination.contract import StateChange
-from ponton_operator.cluster import local_reconcile, local_shards, prosody
+from ponton_operator.cluster import local_backend, local_shards, prosody, reconcile
 from ponton_operator.cluster.local_files import write_whole
 from ponton_operator.cluster.local_runtime import LocalRuntime
 from ponton_operator.plan.account import plan_account
@@ -42,8 +42,8 @@ async def test_nothing_starts_before_it_is_written(world: World, monkeypatch: py
             raise OSError(errno.ENOSPC, "No space left on device")
         write_whole(path, text, **more)
 
-    monkeypatch.setattr(local_reconcile, "write_whole", write)
-    monkeypatch.setattr(local_reconcile, "_TRY_AGAIN", 0.05)
+    monkeypatch.setattr(local_backend, "write_whole", write)
+    monkeypatch.setattr(reconcile, "TRY_AGAIN", 0.05)
     async with world.up():
         world.put("acc-1")
         await until(lambda: len(world.events("plan_failed")) >= 3)
@@ -63,12 +63,12 @@ async def test_one_accounts_trouble_is_its_own(world: World, monkeypatch: pytest
             raise RuntimeError("canary")
         return plan_account(account, *rest)
 
-    monkeypatch.setattr(local_reconcile, "plan_account", faulty)
+    monkeypatch.setattr(reconcile, "plan_account", faulty)
     async with world.up():
         world.put("acc-1")
         world.put("acc-2", owner="bob@example.test")
         await until(lambda: world.running("acc-2") and world.events("plan_failed"))
-        monkeypatch.setattr(local_reconcile, "plan_account", plan_account)
+        monkeypatch.setattr(reconcile, "plan_account", plan_account)
         await until(lambda: world.running("acc-1"))
     assert "canary" not in world.log.getvalue()
 

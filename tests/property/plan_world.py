@@ -78,6 +78,9 @@ class World:
     failures: int = 0
     not_before: float = 0.0
     wiped: int = 0
+    stale: bool = False  # the store on the disk is one that was refused
+    obstacle: str = ""
+    terminating: bool = False
     epochs: list[int] = field(default_factory=list)
 
     # ---- what is -------------------------------------------------------------------------------------------
@@ -112,6 +115,7 @@ class World:
         """Let the running shard publish its state."""
         for epoch in self.alive():
             self.state = StateChange("acc-1", epoch, str(epoch), reason, self.now, xmpp=xmpp, paired=paired)
+            self.stale = self.stale or reason == Reason.STALE_STORE
 
     def end(self, code: int | None) -> None:
         """Let the running process end, and be seen as ended."""
@@ -157,6 +161,8 @@ class World:
             permit=self.permit,
             revision=self.revision,
             outcome=self.outcome,
+            obstacle=self.obstacle,
+            terminating=self.terminating,
         )
 
     def reconcile(self, *, dies: bool = False) -> list[Action]:
@@ -209,8 +215,13 @@ class World:
         assert epoch == self.account.status.epoch, "started before it was written"
         config = self.lives[self.epochs[-1]].code == 78 if self.epochs else False
         assert config or self.now >= self.not_before - 0.002, "started sooner than the backoff"  # times are in ms
+        assert not self.obstacle, "started though it cannot be"
+        parked = self.account.status.parking
+        assert parked is None, "started while it is parked"
+        assert wipe or not self.stale, "started on a store that was refused"
         self.permit = False
         self.wiped += wipe
+        self.stale = False
         self.epochs.append(epoch)
         self.lives[epoch] = Life(self.now)
         self.show(*self.views[-1], Process(epoch))

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from ponton_bridge.coordination.contract import StateChange
-from ponton_bridge.model.states import Phase
+from ponton_bridge.model.states import Phase, Reason
 from ponton_operator.plan.account import plan_account
 from ponton_operator.plan.fleet import Ask, Owners, Rations, admit, ask
+from ponton_operator.plan.rollout import Turn, plan_rollout
 from ponton_operator.plan.values import (
     Action,
     Again,
@@ -27,7 +28,8 @@ from ponton_operator.plan.values import (
 )
 from ponton_operator.resources.account import BridgeAccount, Desired
 from ponton_operator.resources.base import moment
-from ponton_operator.resources.gateway import Rollout, Scaling
+from ponton_operator.resources.gateway import GatewayStatus
+from ponton_operator.resources.running import Rollout, Scaling
 
 START = 1_800_000_000.0
 TICK = 0.1  # seconds of simulated time between two looks
@@ -58,6 +60,9 @@ class Fleet:
     starts: list[tuple[float, str]] = field(default_factory=list)
     writes: int = 0
     rations: Rations | None = None
+    status: GatewayStatus = field(default_factory=GatewayStatus)
+    waves: list[str] = field(default_factory=list)
+    bad: str = ""  # the revision whose shards lose their link at once
 
     def add(self, name: str, owner: str | None = None) -> None:
         """Make an account."""
@@ -80,9 +85,9 @@ class Fleet:
                         self._act(name, life, action)
             self._admit()
 
-    def update(self, revision: str, *, paused: bool = False) -> None:
+    def update(self, revision: str, rollout: Rollout) -> None:
         """Change the template, and how it is rolled out."""
-        self.revision, self.rollout = revision, Rollout(paused=paused)
+        self.revision, self.rollout = revision, rollout
         for life in self.lives.values():
             life.due = 0.0
 
@@ -106,12 +111,14 @@ class Fleet:
                 life.account = life.account.model_copy(update={"status": status})
                 self.writes += 1
             case AskPermit(urgency):
-                ask(self.asks, name, urgency, self.now)
+                ask(self.asks, name, urgency, self.now, paired=life.account.status.paired)
             case Start(epoch):
                 assert life.process is None
                 self.starts.append((self.now, name))
-                life.state = StateChange(name, epoch, "i", "Connected", self.now, xmpp=1, paired=1)
-                self._see(life, Process(epoch))
+                bad = self.bad == self.revision
+                reason = Reason.LOGGED_OUT if bad else Reason.CONNECTED
+                life.state = StateChange(name, epoch, "i", reason, self.now, xmpp=1, paired=int(not bad))
+                self._see(life, Process(epoch, ended=bad, exit_code=0 if bad else None))
             case Stop():
                 assert life.process
                 self._see(life, replace(life.process, told=True, ended=True, exit_code=0))
@@ -125,17 +132,31 @@ class Fleet:
 
     def _admit(self) -> None:
         rations = self.rations or Rations.full(self.scaling, self.now)
-        admission = admit(self.asks.values(), rations, self.scaling, self.rollout, self.now)
+        admission = admit(self.asks.values(), rations, self.scaling, self.rollout, self._turn(), self.now)
         self.rations = admission.rations
         for name in admission.names:
             del self.asks[name]
             self.lives[name].permit, self.lives[name].due = True, 0.0
+
+    def _turn(self) -> Turn:
+        accounts = [life.account for life in self.lives.values()]
+        turn = plan_rollout(accounts, self.rollout, self.revision, self.status, self.now)
+        self.status = turn.status(self.status)
+        if not self.waves or self.waves[-1] != turn.wave:
+            self.waves.append(turn.wave)
+        return turn
 
     def crash(self, name: str) -> None:
         """Let a process end."""
         life = self.lives[name]
         if life.process:
             self._see(life, replace(life.process, ended=True, exit_code=1))
+
+    def wake(self, name: str) -> None:
+        """Ask for a new start, as a door does."""
+        life = self.lives[name]
+        spec = life.account.spec.model_copy(update={"wake": life.account.spec.wake + 1})
+        life.account, life.due = life.account.model_copy(update={"spec": spec}), 0.0
 
     def want(self, name: str, desired: Desired) -> None:
         """Change what people want."""
@@ -204,7 +225,7 @@ def test_a_rollout_goes_through_one_by_one(fleet: Fleet) -> None:
     """A new revision restarts all, one a second and with a start each, and is no crash of anybody."""
     fleet.run(25)
     fleet.starts.clear()
-    fleet.update("r2")
+    fleet.update("r2", Rollout(canary_percent=0, wave_percents=(100,)))
     fleet.run(30)
     assert 25 <= len(fleet.starts) <= 32
     fleet.run(90)
@@ -215,11 +236,65 @@ def test_a_rollout_goes_through_one_by_one(fleet: Fleet) -> None:
     assert {0} == {life.account.status.retry.failures for life in fleet.lives.values()}
 
 
+def test_a_rollout_goes_in_waves(fleet: Fleet) -> None:
+    """One canary, then five, 25 and all hundred, with a minute's rest after each."""
+    fleet.run(25)
+    fleet.starts.clear()
+    fleet.update("r2", Rollout(restarts_per_minute=6000, pause_seconds=60))
+    counts = []
+    for seconds in (30, 60, 60, 90):
+        fleet.run(seconds)
+        counts.append(len(fleet.starts))
+    assert [1, 5, 25, 100] == counts
+    assert ["Done", "Canary", "Wave1", "Wave2", "Wave3", "Done"] == fleet.waves[-6:]
+
+
+def test_a_bad_template_costs_the_canary_only(fleet: Fleet) -> None:
+    """When the canary loses its link the rollout stops for good; a new template goes on, or the host accepts it."""
+    fleet.run(25)
+    fleet.starts.clear()
+    fleet.bad = "r2"
+    fleet.update("r2", Rollout(restarts_per_minute=6000, pause_seconds=1))
+    fleet.run(400)
+    assert 1 == len(fleet.starts)
+    assert ("Stopped", 1) == (fleet.status.wave, fleet.status.pairings_lost)
+    fleet.status = GatewayStatus.model_validate(fleet.status.model_dump())  # all that a restarted operator has
+    fleet.bad = ""
+    name = fleet.starts[0][1]
+    fleet.wake(name)
+    fleet.run(30)
+    assert "Stopped" == fleet.status.wave
+    fleet.update("r2", Rollout(restarts_per_minute=6000, pause_seconds=1, max_pairings_lost=1))
+    fleet.run(2)
+    assert "Stopped" != fleet.status.wave
+    fleet.update("r3", Rollout(restarts_per_minute=6000, pause_seconds=1))
+    fleet.run(60)
+    assert ("Done", 0) == (fleet.status.wave, fleet.status.pairings_lost)
+    assert fleet.lives.keys() == fleet.running()
+
+
+def test_a_template_that_crashes_stops_too(fleet: Fleet) -> None:
+    """A canary that ends again and again counts as lost; one that crashed before the change does not."""
+    fleet.run(25)
+    for _ in range(4):
+        fleet.crash("acc-099")
+        fleet.run(5)
+    fleet.starts.clear()
+    fleet.update("r2", Rollout(restarts_per_minute=6000, pause_seconds=60))
+    fleet.run(1)
+    canary = fleet.starts[0][1]
+    for _ in range(5):
+        fleet.crash("acc-099")
+        fleet.crash(canary)
+        fleet.run(5)
+    assert ("Stopped", 1) == (fleet.status.wave, fleet.status.pairings_lost)
+
+
 def test_a_paused_rollout_touches_nobody(fleet: Fleet) -> None:
     """While the rollout is paused the old revision runs on; who crashes comes back with the new one."""
     fleet.run(25)
     fleet.starts.clear()
-    fleet.update("r2", paused=True)
+    fleet.update("r2", Rollout(paused=True))
     fleet.run(10)
     assert [] == fleet.starts
     fleet.crash("acc-007")

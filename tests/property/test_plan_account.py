@@ -1,5 +1,7 @@
 """The plan of an account under random events, crashes and stale views: its invariants hold, and it converges."""
 
+from dataclasses import replace
+
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -7,9 +9,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from ponton_bridge.model.states import Reason
 from ponton_operator.plan.ends import PARKS
 from ponton_operator.plan.values import Again, AskPermit, Process, Start, Step, WriteStatus
-from ponton_operator.resources.account import BridgeAccount, Desired
+from ponton_operator.resources.account import BridgeAccount, Desired, ScalingStatus
 from ponton_operator.resources.base import PAUSED, Truth
-from ponton_operator.resources.conditions import Type, phase_of
+from ponton_operator.resources.conditions import Own, Type, phase_of
 from tests.property.plan_world import World
 
 SELDOM = st.sampled_from([True, *[False] * 7])  # what would make the rest of a walk dull
@@ -63,6 +65,20 @@ class AccountMachine(RuleBasedStateMachine):
         if now:
             self.world.delete()
 
+    @rule(appears=SELDOM)
+    def gateway_cannot_be_used(self, appears: bool) -> None:  # noqa: FBT001  # hypothesis gives it by name
+        """No shard can be started for a while."""
+        self.world.obstacle = Own.GATEWAY_NOT_READY if appears else ""
+
+    @rule(parks=SELDOM)
+    def scaler_decides(self, parks: bool) -> None:  # noqa: FBT001  # hypothesis gives it by name
+        """The scaler parks the account, or has nothing against it; only its own part of the status changes."""
+        account = self.world.account
+        park = Own.NEVER_PAIRED if parks else ""
+        scaling = ScalingStatus(tier="small", park=park, park_wake=account.spec.wake)
+        status = account.status.model_copy(update={"scaling": scaling})
+        self.world.accounts.append(account.model_copy(update={"status": status}))
+
     # ---- what happens --------------------------------------------------------------------------------------
 
     @rule(seconds=st.sampled_from([0.001, 0.5, 1.0, 5.0, 61.0, 400.0]))
@@ -99,6 +115,11 @@ class AccountMachine(RuleBasedStateMachine):
     def node_is_lost(self) -> None:
         """The node does not answer; the process runs on."""
         self.world.show(*(Process(p.epoch, told=p.told, lost=not p.ended, ended=p.ended) for p in self.world.views[-1]))
+
+    @rule(trouble=st.sampled_from([Own.UNSCHEDULABLE, Own.IMAGE_UNAVAILABLE, Own.CRASH_LOOP, ""]))
+    def process_is_stuck(self, trouble: str) -> None:
+        """The process does not get on, or does again."""
+        self.world.show(*(replace(p, trouble=trouble) if not p.ended else p for p in self.world.views[-1]))
 
     @rule(ok=st.booleans())
     def step_is_done(self, ok: bool) -> None:  # noqa: FBT001  # hypothesis gives it by name
@@ -176,7 +197,7 @@ class AccountMachine(RuleBasedStateMachine):
         """When faults stop, the account gets to what is wanted of it, and then rests."""
         world = self.world
         world.mark(annotations={})
-        world.outcome = None
+        world.outcome, world.obstacle = None, ""
         world.show(*(Process(p.epoch, told=p.told, ended=p.ended, exit_code=p.exit_code) for p in world.views[-1]))
         quiet = 0
         for _ in range(ROUNDS):
@@ -202,7 +223,9 @@ class AccountMachine(RuleBasedStateMachine):
             assert [] == world.alive()
             assert {Step.REDIS, Step.STORE, Step.SECRET} <= world.cleaned or world.problems
             return
-        if world.twin or account.spec.desired is not Desired.RUNNING or account.status.parking:
+        scaling = account.status.scaling
+        idle = scaling is not None and bool(scaling.park) and scaling.park_wake == account.spec.wake
+        if world.twin or account.spec.desired is not Desired.RUNNING or account.status.parking or idle:
             assert [] == world.alive()
             assert phase_of(account.status.reason) == account.status.phase
             return

@@ -51,6 +51,9 @@ class MemoryAccounts:
     async def list(self) -> list[BridgeAccount]:
         return list(self.accounts.values())
 
+    async def count(self) -> int:
+        return len(self.accounts)
+
     async def patch(
         self, name: str, *, desired: Desired | None = None, preferences: Preferences | None = None
     ) -> BridgeAccount:
@@ -70,9 +73,11 @@ class MemoryAccounts:
         metadata = old.metadata.model_copy(update={"deletion_timestamp": NOW})
         self.accounts[name] = old.model_copy(update={"metadata": metadata})
 
-    async def watch(self) -> AsyncGenerator[Change, None]:
+    async def watch(self, name: str = "") -> AsyncGenerator[Change, None]:
         while True:
-            yield await self._gone.get()
+            change = await self._gone.get()
+            if name in {"", change.account.metadata.name}:
+                yield change
 
     def park(self, owner: str, reason: Reason, *, paired: bool = False) -> None:
         """Park the account of `owner`, as the operator would."""

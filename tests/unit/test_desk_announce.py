@@ -89,6 +89,20 @@ def test_shows_a_parked_account_without_a_word(desk: Announcer) -> None:
     assert literals(shown(Reason.PARKED)) == plains(desk.take(account(Reason.PARKED)))
 
 
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        ("NeverPaired", [shown(Reason.CODES_USED_UP), said(Reason.CODES_USED_UP)]),
+        ("UnreachableTooLong", [shown(Reason.PARKED)]),
+        ("CrashingTooLong", [shown(Reason.PARKED)]),
+    ],
+)
+def test_tells_once_of_what_the_scaler_has_parked(desk: Announcer, kept: str, told: list[str]) -> None:
+    """Its shard was ended from outside; the owner hears what helps, in the words for it."""
+    assert literals(*told) == plains(desk.take(account(kept)))
+    assert [] == desk.take(account(kept))
+
+
 def test_tells_of_a_bad_configuration(desk: Announcer) -> None:
     """A shard that could not read its configuration has said nothing."""
     told = desk.take(account(Reason.FAILED, exit_code=EX_CONFIG))
@@ -141,7 +155,7 @@ class Scripted(MemoryAccounts):
         super().__init__()
         self.turns = [[account(Reason.CONNECTED)], [account(Reason.STOPPED)]]
 
-    async def watch(self) -> AsyncGenerator[Change, None]:
+    async def watch(self, name: str = "") -> AsyncGenerator[Change, None]:  # noqa: ARG002  # all are told
         """Give the next turn's changes, then fail; wait when there are no more."""
         if not self.turns:
             await asyncio.Event().wait()

@@ -3,7 +3,6 @@
 import asyncio
 import fcntl
 import os
-from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -11,10 +10,10 @@ import pytest
 from ponton_operator.cluster import local_accounts
 from ponton_operator.cluster.local_accounts import LocalAccounts
 from ponton_operator.cluster.local_folder import FILE, STATUS
-from ponton_operator.resources.account import AccountStatus, BridgeAccount, Desired, account_name
+from ponton_operator.resources.account import AccountStatus, BridgeAccount, account_name
 from ponton_operator.resources.yamlfile import dump, load
-from ponton_operator.selfservice.accounts import AccountsUnavailable, Change, NoSuchAccount
-from tests.integration.local_world import World, account_yaml
+from ponton_operator.selfservice.accounts import AccountsUnavailable, NoSuchAccount
+from tests.integration.local_world import World
 
 OWNER = "alice@example.test"
 NAME = account_name("wa.example.test", OWNER)
@@ -57,60 +56,6 @@ async def test_many_doors_create_one(world: World) -> None:
     assert 1 == len(list(world.accounts.glob("*.yaml")))
 
 
-async def test_a_resource_of_a_person_is_found(store: LocalAccounts, world: World) -> None:
-    """An owner's account is found by the derived name although a person has named it otherwise, and not made again."""
-    world.put("alice")
-    found = await store.get(NAME)
-    assert found
-    assert "alice" == found.metadata.name
-    assert "alice" == (await store.create(OWNER)).metadata.name
-    await store.patch(NAME, desired=Desired.STOPPED)
-    assert Desired.STOPPED is (await store.list())[0].spec.desired
-    await store.delete(NAME)
-    assert [] == await store.list()
-
-
-async def test_patching_changes_what_is_given(store: LocalAccounts) -> None:
-    """Desired changes, the rest stays; nothing is written when nothing changes; nobody is not patched."""
-    before = await store.create(OWNER)
-    after = await store.patch(NAME, desired=Desired.PARKED)
-    assert before.spec.model_copy(update={"desired": Desired.PARKED}) == after.spec
-    assert after == await store.patch(NAME, desired=Desired.PARKED) == await store.get(NAME)
-    with pytest.raises(NoSuchAccount):
-        await store.patch("acc-none", desired=Desired.RUNNING)
-
-
-async def test_patches_from_everywhere_all_count(world: World) -> None:
-    """Wakes by many stores at once are all counted: writers take turns."""
-    await world.store().create(OWNER)
-    await asyncio.gather(*(world.store().wake(NAME) for _ in range(10)))
-    account = await world.store().get(NAME)
-    assert account
-    assert 10 == account.spec.wake
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [(Desired.RUNNING, Desired.RUNNING), (Desired.PARKED, Desired.RUNNING), (Desired.STOPPED, Desired.STOPPED)],
-)
-async def test_waking(store: LocalAccounts, before: Desired, after: Desired) -> None:
-    """A wake is counted; what was parked shall run, what the host stopped stays stopped."""
-    await store.create(OWNER)
-    await store.patch(NAME, desired=before)
-    woken = await store.wake(NAME)
-    assert (1, after) == (woken.spec.wake, woken.spec.desired)
-
-
-async def test_the_status_comes_with_it(store: LocalAccounts, world: World) -> None:
-    """What is given carries the status that the runtime wrote, and the spec that is wanted now."""
-    account = await store.create(OWNER)
-    tell(world, account, epoch=7, phase="Running", reason="Connected")
-    await store.patch(NAME, desired=Desired.PARKED)
-    found = await store.get(NAME)
-    assert found
-    assert (7, "Connected", Desired.PARKED) == (found.status.epoch, found.status.reason, found.spec.desired)
-
-
 async def test_deleting_is_seen_at_once(store: LocalAccounts, world: World) -> None:
     """After a delete the account is given as being deleted until its status is gone; it is not made anew meanwhile."""
     account = await store.create(OWNER)
@@ -137,43 +82,6 @@ async def test_a_broken_file_is_not_a_deleted_account(store: LocalAccounts, worl
     found = await world.store().get(NAME)
     assert found
     assert None is found.metadata.deletion_timestamp
-
-
-async def test_watching_gives_each_change(store: LocalAccounts, world: World) -> None:
-    """A watcher is given what there is, then what changes in spec and status, then what is gone."""
-    account = await store.create(OWNER)
-    seen: list[Change] = []
-    async with asyncio.timeout(20), aclosing(world.store().watch()) as changes:
-        async for change in changes:
-            seen.append(change)
-            if len(seen) == 1:
-                tell(world, account, phase="Running", reason="Connected")
-            elif len(seen) == 2:
-                await store.patch(NAME, desired=Desired.PARKED)
-            elif len(seen) == 3:
-                (world.accounts / f"{NAME}.yaml").unlink()
-                (world.accounts / f"{NAME}{STATUS}").unlink()
-            if change.gone:
-                break
-    assert ["", "Connected", "Connected"] == [c.account.status.reason for c in seen[:3]]
-    assert Desired.PARKED is seen[2].account.spec.desired
-    assert OWNER == seen[-1].account.spec.owner
-
-
-async def test_oldest_first(store: LocalAccounts, world: World) -> None:
-    """A list is in the order of creation, and names decide between equals."""
-    first = await store.create("b@example.test")
-    second = await store.create("a@example.test")
-    world.put("zz", account_yaml("zz", owner="z@example.test"))
-    assert ["zz", first.metadata.name, second.metadata.name] == [a.metadata.name for a in await store.list()]
-
-
-async def test_a_folder_that_is_away_is_said(store: LocalAccounts, world: World) -> None:
-    """When the folder cannot be read, a door is told so, and nothing counts as deleted."""
-    world.accounts.rename(world.root / "elsewhere")
-    for call in (store.list(), store.get(NAME), store.create(OWNER), store.delete(NAME)):
-        with pytest.raises(AccountsUnavailable):
-            await call
 
 
 async def test_a_writer_that_hangs_is_not_waited_for(

@@ -21,8 +21,9 @@ from ponton_operator.plan.values import (
     Urgency,
     WriteStatus,
 )
-from ponton_operator.resources.account import AccountStatus, BridgeAccount, RetryStatus
+from ponton_operator.resources.account import AccountStatus, BridgeAccount, RetryStatus, ScalingStatus
 from ponton_operator.resources.base import PAUSED, PAUSED_BEFORE, Truth, moment
+from ponton_operator.resources.conditions import Own
 
 NOW = 1_800_000_000.0
 FIRST = int(NOW * 1000)
@@ -374,3 +375,89 @@ def test_is_asked_as_often_as_one_likes(change: Callable[[BridgeAccount], Bridge
     account = change(running())
     status = written(plan_account(account, seen, NOW + 1))
     assert [] == plan_account(account.model_copy(update={"status": status}), seen, NOW + 2)
+
+
+def test_what_the_scaler_parks_has_no_shard_until_somebody_asks() -> None:
+    """The account's shard ends, its reason is the scaler's; a wake makes the scaler's word void."""
+    account = running(wake=2)
+    parked = account.status.model_copy(update={"scaling": ScalingStatus(park="NeverPaired", park_wake=2)})
+    seen = replace(READY, processes=(Process(FIRST),))
+    actions = plan_account(make(parked, wake=2), seen, NOW + 1)
+    assert (Phase.PARKED, "NeverPaired") == (written(actions).phase, written(actions).reason)
+    assert [Stop(FIRST)] == rest(actions)
+    gone = written(plan_account(make(parked, wake=2), ended(0, was_told=True), NOW + 2))
+    assert [] == plan_account(make(gone, wake=2), READY, NOW + 3)
+    assert [Start(FIRST + 4000)] == rest(plan_account(make(gone, wake=3), READY, NOW + 4))
+
+
+def test_a_reason_of_the_scaler_that_nobody_knows_is_plainly_parked() -> None:
+    """Another version of the scaler may write what we do not know."""
+    status = AccountStatus(scaling=ScalingStatus(park="Whatever"))
+    assert "Parked" == written(plan_account(make(status), READY, NOW)).reason
+
+
+def test_nothing_starts_against_an_obstacle() -> None:
+    """Without its gateway an account waits, and says for what; it starts when the obstacle is gone."""
+    blocked = replace(READY, obstacle=Own.GATEWAY_MISSING)
+    actions = plan_account(make(), blocked, NOW)
+    assert [] == rest(actions)
+    assert (Phase.PENDING, "GatewayMissing") == (written(actions).phase, written(actions).reason)
+    assert [Start(FIRST)] == rest(plan_account(make(written(actions)), READY, NOW))
+
+
+def test_an_obstacle_disturbs_no_shard_that_runs() -> None:
+    """A gateway that cannot be used now is no reason to end what serves."""
+    seen = replace(
+        READY, processes=(Process(FIRST),), state=told("Connected", xmpp=1, paired=1), obstacle="GatewayMissing"
+    )
+    actions = plan_account(running(), seen, NOW)
+    assert [] == rest(actions)
+    assert "Connected" == written(actions).reason
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason", "phase"),
+    [
+        (Own.UNSCHEDULABLE, "Unschedulable", Phase.PENDING),
+        (Own.IMAGE_UNAVAILABLE, "ImageUnavailable", Phase.FAILED),
+        (Own.QUOTA_FULL, "QuotaFull", Phase.PENDING),
+        (Own.CRASH_LOOP, "Crashing", Phase.FAILED),
+        (Own.OUT_OF_MEMORY, "OutOfMemory", Phase.DEGRADED),
+    ],
+)
+def test_why_a_pod_does_not_get_on_is_told(trouble: Own, reason: str, phase: Phase) -> None:
+    """On the account as a whole and on PodScheduled; nothing is done, the cluster goes on trying."""
+    actions = plan_account(running(), replace(READY, processes=(Process(FIRST, trouble=trouble),)), NOW)
+    assert [] == rest(actions)
+    assert (reason, phase) == (written(actions).reason, written(actions).phase)
+    assert (Truth.FALSE, trouble) == condition(written(actions), "PodScheduled")
+
+
+def test_a_stuck_shard_is_replaced_at_once_when_the_template_changes() -> None:
+    """A corrected image must not wait for the rollout's turn: nobody is served by the old one."""
+    seen = replace(READY, permit=False, revision="r2", processes=(Process(FIRST, trouble=Own.IMAGE_UNAVAILABLE),))
+    assert [Stop(FIRST)] == rest(plan_account(running(), seen, NOW))
+    serves = replace(seen, state=told("Connected", xmpp=1))
+    assert [AskPermit(Urgency.ROLLOUT)] == rest(plan_account(running(), serves, NOW))
+
+
+def test_an_evicted_shard_is_followed_by_another() -> None:
+    """Its end is recorded and collected, and says why; the next one starts."""
+    seen = replace(READY, processes=(Process(FIRST, ended=True, trouble=Own.EVICTED),))
+    actions = plan_account(running(), replace(seen, permit=False), NOW + 200)
+    assert [Collect(FIRST), AskPermit(Urgency.RESTART)] == rest(actions)
+    assert (Truth.FALSE, "Evicted") == condition(written(actions), "PodScheduled")
+    assert [Collect(FIRST), Start(FIRST + 200_000)] == rest(plan_account(running(), seen, NOW + 200))
+
+
+def test_a_wipe_is_not_forgotten() -> None:
+    """A refused store is emptied by every start, until a shard has surely opened a new one."""
+    refused = replace(ended(0), state=told("StaleStore", xmpp=1))
+    parked = written(plan_account(running(), refused, NOW))
+    woken = plan_account(make(parked, wake=1), READY, NOW + 1)
+    assert [Start(FIRST + 1000, wipe=True)] == rest(woken)
+    vanished = written(plan_account(make(written(woken), wake=1), replace(READY, permit=False), NOW + 2))
+    again = plan_account(make(vanished, wake=1), READY, NOW + 3)
+    assert [Start(FIRST + 3000, wipe=True)] == rest(again)
+    opened = replace(READY, processes=(Process(FIRST + 3000),), state=told("Starting", FIRST + 3000, xmpp=1))
+    assert not written(plan_account(make(written(again), wake=1), opened, NOW + 4)).wipe

@@ -24,6 +24,7 @@ from ponton_operator.plan.values import (
 )
 from ponton_operator.resources.account import AccountStatus, BridgeAccount, ParkingStatus, ShardStatus
 from ponton_operator.resources.base import moment
+from ponton_operator.resources.conditions import Own
 
 NOW = 1_800_000_000.0
 EPOCH = int(NOW * 1000)
@@ -177,3 +178,17 @@ def test_a_younger_twin_leaves_the_owner_alone() -> None:
     """Deleting the resource that did not count leaves the owner's record at Prosody to the one that does."""
     _, actions = plan(linked(paired=False), replace(SEEN, twin="acc-0"), NOW + 1)
     assert [Step.REDIS] == [a.step for a in actions if isinstance(a, Clean)]
+
+
+def test_in_a_namespace_that_goes_nothing_is_asked_of_anybody() -> None:
+    """Servers, secrets and pods go as well: the finalizer is dropped at once, without a write."""
+    assert [Forget()] == plan_account(make(linked()), replace(ALIVE, terminating=True), NOW)
+
+
+def test_without_a_gateway_nobody_waits_for_its_servers() -> None:
+    """What needs them is told as not done, and the rest is done."""
+    status, actions = plan(linked(), replace(SEEN, obstacle=Own.GATEWAY_MISSING), NOW)
+    assert Step.STORE == step_of(status)
+    assert status.deletion
+    assert (PROBLEM[Step.UNLINK], PROBLEM[Step.RELEASE], PROBLEM[Step.REDIS]) == status.deletion.problems
+    assert [Clean(Step.STORE, 0, NOW + DEADLINE[Step.STORE])] == actions

@@ -42,6 +42,11 @@ class Keys:
         return f"ponton:{self.gateway}:a:{self.account}:"
 
     @property
+    def everybody(self) -> str:
+        """What patterns over the keys of all accounts of the gateway begin with."""
+        return f"ponton:{self.gateway}:a:*:"
+
+    @property
     def fence(self) -> str:
         """String: the highest epoch that wrote here."""
         return self.prefix + "fence"

@@ -8,14 +8,13 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
-from urllib.parse import quote, urlsplit, urlunsplit
 
 from ponton_bridge.coordination.client.door import DoorClient, NoAcl, user_name
 from ponton_bridge.coordination.contract import Heartbeat, StateChange, Verb
 from ponton_bridge.model.errors import HostError
 from ponton_bridge.shard.logs import Log
 from ponton_operator.cluster.events import Event
-from ponton_operator.plan.secrets import redis_password
+from ponton_operator.plan.secrets import login_url, redis_password
 
 START_SECONDS: Final = 2.0  # a start waits no longer for Redis: the shard can do without for a while
 _READ: Final = 20.0  # seconds that one read of the states stream waits
@@ -41,16 +40,14 @@ class Coordination:
         except ValueError:
             raise HostError("This is no URL of a Redis: redis://user:password@host:6379/0 is one.") from None
         self._users: dict[str, int] = {}  # the epoch whose password each user should have
+        self._unsaved = False  # users were made that a restart of Redis would lose
         self.away = True  # until the first answer
         self.users = True  # whether Redis lets us make users
 
     def shard_url(self, account: str, epoch: int) -> str:
         """Give the URL with which the shard of this epoch comes to Redis: as its own user, whatever ours is."""
-        parts = urlsplit(self._url)
-        user = quote(user_name(self._gateway, account), safe="")
-        host = parts.netloc.rpartition("@")[2]
-        login = f"{user}:{redis_password(self._master, self._gateway, account, epoch)}@{host}"
-        return urlunsplit(parts._replace(netloc=login))
+        password = redis_password(self._master, self._gateway, account, epoch)
+        return login_url(self._url, user_name(self._gateway, account), password)
 
     async def prepare(self, account: str, epoch: int) -> None:
         """Make the account's user for an epoch, now or as soon as Redis is back."""
@@ -58,6 +55,10 @@ class Coordination:
         with suppress(HostError, TimeoutError):
             async with asyncio.timeout(START_SECONDS):
                 await self._make(account)
+
+    def keep(self, account: str, epoch: int) -> None:
+        """Know a shard that runs already; its user is made again should Redis have lost it."""
+        self._users[account] = epoch
 
     def rest(self, account: str) -> None:
         """The account has no shard now: its user need not be made again."""
@@ -123,7 +124,7 @@ class Coordination:
             return
         try:
             await self._door.make_user(account, redis_password(self._master, self._gateway, account, epoch))
-            self.users = True
+            self.users = self._unsaved = True
         except NoAcl:
             if self.users:
                 self._log(Event.REDIS_WITHOUT_USERS, "error")
@@ -139,6 +140,9 @@ class Coordination:
                 some = next(iter(self._users), None)
                 if self.users and some and not await self._door.has_user(some):
                     await self._come_back()
+                if self._unsaved:  # now and then, not for each: the whole file is written
+                    self._unsaved = False
+                    await self._door.save_users()
 
 
 def _state(account: str, beat: Heartbeat) -> StateChange:

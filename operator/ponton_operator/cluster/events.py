@@ -42,4 +42,17 @@ class OperatorEvent(StrEnum):
     OPERATOR_STANDS_BY = "operator_stands_by"  # until the Lease is free
     OPERATOR_WORKS = "operator_works"  # it has the Lease
     OPERATOR_ENDED = "operator_ended"  # as told; the Lease is free again
+    ACCOUNT_REFUSED = "account_refused"  # it is not as this version knows accounts; nothing is done about it
+    GATEWAY_REFUSED = "gateway_refused"  # the same of a gateway
+    GATEWAY_READY = "gateway_ready"  # its secrets could be read
+    GATEWAY_NOT_READY = "gateway_not_ready"  # they cannot; nothing of it starts; `why`
+    START_WAITS = "start_waits"  # its pod cannot be made now; `why`; tried again
+    LISTED = "listed"  # what there is was taken in; with counts
+    SWEPT = "swept"  # a watch had missed that objects are gone; with counts
     OPERATOR_FAILED = "operator_failed"  # it ends, and is started again by the kubelet
+    TIER_CHANGED = "tier_changed"  # the scaler gives a shard another size
+    ACCOUNT_IDLE = "account_idle"  # the scaler parks an account; `why`
+    RESIZE_REFUSED = "resize_refused"  # the cluster cannot resize this pod where it runs
+    ALARM_CHANGED = "alarm_changed"  # a wave of bans or a storm of reconnections began or ended
+    SWEEP_FAILED = "sweep_failed"  # a look at a gateway's heartbeats; the next comes in seconds
+    OBJECT_REFUSED = "object_refused"  # a resource that cannot be read; it is left alone

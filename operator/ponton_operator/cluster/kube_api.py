@@ -5,6 +5,7 @@ runs it in a bounded pool beside the event loop and keeps writes at a pace, for 
 """
 
 import asyncio
+import http
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -18,7 +19,7 @@ from kubernetes.config import ConfigException
 
 from ponton_bridge.model.errors import HostError
 from ponton_operator.cluster.kube_errors import KubeError, NotFound, Unavailable, error_of
-from ponton_operator.cluster.kube_kinds import Kind, Obj
+from ponton_operator.cluster.kube_kinds import PODS, Kind, Obj
 
 CONNECT: Final = 3.0  # seconds
 READ: Final = 15.0  # seconds without a byte; a page of a long list takes one or two
@@ -26,6 +27,7 @@ PAGE: Final = 500  # objects of a list in one answer
 THREADS: Final = 16  # calls at the same time
 WRITES: Final = 20.0  # a second: the churn up to which Kubernetes keeps its promises to others
 MERGE: Final = "application/merge-patch+json"
+STRATEGIC: Final = "application/strategic-merge-patch+json"
 APPLY: Final = "application/apply-patch+yaml"
 _JSON: Final = "application/json"
 _NAMES_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
@@ -77,6 +79,32 @@ class Client:
             raise
         finally:
             self._counted(verb, kind.plural, result, time.monotonic() - began)
+
+    def stream(self, kind: Kind, path: str, query: Mapping[str, str], seconds: float) -> urllib3.BaseHTTPResponse:
+        """Begin a watch and give its answer, to be read as it comes and closed by the caller; for a thread of its own.
+
+        `seconds` without a byte end it (bookmarks come every minute). Raises KubeError.
+        """
+        began, result = time.monotonic(), "ok"
+        request = self._client.param_serialize(
+            "GET", path, query_params=list(query.items()), header_params={"Accept": _JSON},
+            auth_settings=["BearerToken"],
+        )  # fmt: skip
+        try:
+            answer: urllib3.BaseHTTPResponse = self._client.call_api(
+                *request, _request_timeout=(CONNECT, seconds)
+            ).response
+            if answer.status != http.HTTPStatus.OK:
+                raise error_of(answer.status, json.loads(answer.read() or b"{}"))
+        except (urllib3.exceptions.HTTPError, ConfigException, OSError, ValueError) as error:
+            result = "Unavailable"
+            raise Unavailable from error
+        except KubeError as error:
+            result = type(error).__name__
+            raise
+        finally:
+            self._counted("watch", kind.plural, result, time.monotonic() - began)
+        return answer
 
     def _call(
         self, method: str, path: str, query: dict[str, str], body: Obj | None, content: str, accept: str, seconds: float
@@ -156,6 +184,12 @@ class KubeApi:
     async def patch(self, kind: Kind, namespace: str, name: str, body: Obj, subresource: str = "") -> Obj:
         """Merge `body` into an object (RFC 7386); with metadata.resourceVersion only if it is as it was."""
         return await self._write("patch", kind, kind.path(namespace, name, subresource), body=body, content=MERGE)
+
+    async def resize(self, namespace: str, name: str, container: str, resources: Obj) -> Obj:
+        """Change what a container of a running pod may use, where it runs. Raises Invalid if the cluster cannot."""
+        body = {"spec": {"containers": [{"name": container, "resources": resources}]}}
+        path = PODS.path(namespace, name, "resize")
+        return await self._write("patch", PODS, path, body=body, content=STRATEGIC)  # lists merge by name
 
     async def apply(self, kind: Kind, namespace: str, name: str, body: Obj, manager: str) -> Obj:
         """Make the object have what `body` says (server-side apply); fields of ours that others changed come back."""

@@ -72,5 +72,6 @@ def error_of(status: int, body: Any) -> KubeError:  # noqa: ANN401  # whatever c
     details = said.get("details")
     causes = details.get("causes") if isinstance(details, dict) else None
     words = frozenset(str(c.get("reason", "")) for c in causes or () if isinstance(c, dict))
-    kind = {400: Invalid, 403: Forbidden, 404: NotFound, 409: Conflict, 422: Invalid}.get(status, Unavailable)
+    kinds = {400: Invalid, 403: Forbidden, 404: NotFound, 405: Invalid, 409: Conflict, 415: Invalid, 422: Invalid}
+    kind = kinds.get(status, Unavailable)
     return kind(str(said.get("reason", "")), str(said.get("message", "")), words)

@@ -33,7 +33,10 @@ def leave() -> None:
 
 
 class Lease:
-    """One Lease and our part in it; `lost()` is called, by any thread, when we may not work any more."""
+    """One Lease and our part in it; `lost()` is called, by any thread, when we may not work any more.
+
+    `issue(last)` gives the epoch after the last one; it may raise KubeError, and the Lease is not taken then.
+    """
 
     def __init__(  # a clock and an end, for tests
         self,
@@ -43,11 +46,13 @@ class Lease:
         identity: str,
         *,
         lost: Callable[[], None] = leave,
+        issue: Callable[[int], int] | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._client, self._namespace, self._name, self._identity = client, namespace, name, identity
         self._lost, self._clock, self._wall = lost, clock, wall
+        self._issue = issue or (lambda last: max(last + 1, int(wall() * 1000)))
         self._record: Obj = {}
         self._seen: tuple[str, float] = ("", 0.0)  # the version seen last, and since when it has not changed
         self._renewed = 0.0
@@ -156,7 +161,7 @@ class Lease:
         spec |= {"acquireTime": self._now(), "renewTime": self._now()}
         spec["leaseTransitions"] = int(spec.get("leaseTransitions") or 0) + (0 if again or not found else 1)
         metadata = dict(found.get("metadata") or {"name": self._name, "namespace": self._namespace})
-        epoch = max(_epoch(found) + 1, int(self._wall() * 1000))
+        epoch = self._issue(_epoch(found))
         metadata["annotations"] = dict(metadata.get("annotations") or {}) | {EPOCH: str(epoch)}
         return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
 

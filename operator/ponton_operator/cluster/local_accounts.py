@@ -58,6 +58,10 @@ class LocalAccounts:
         everything = await self._run(self._all)
         return sorted(everything.values(), key=lambda a: (a.metadata.creation_timestamp or moment(0), a.metadata.name))
 
+    async def count(self) -> int:
+        """See AccountStore."""
+        return len(await self._run(self._all))
+
     async def patch(
         self, name: str, *, desired: Desired | None = None, preferences: Preferences | None = None
     ) -> BridgeAccount:
@@ -78,18 +82,18 @@ class LocalAccounts:
         """See AccountStore: removing the YAML is what deletes an account."""
         await self._run(lambda: self._delete(name))
 
-    async def watch(self) -> AsyncGenerator[Change, None]:
+    async def watch(self, name: str = "") -> AsyncGenerator[Change, None]:
         """See AccountStore."""
         seen: dict[str, BridgeAccount] = {}
         while True:
             began = time.monotonic()
-            now = await self._run(self._all)
+            now = await self._run(lambda: self._some(name))
             cost = time.monotonic() - began
-            for name, account in now.items():
-                if seen.get(name) is not account and seen.get(name) != account:
+            for key, account in now.items():
+                if seen.get(key) is not account and seen.get(key) != account:
                     yield Change(account)
-            for name in seen.keys() - now.keys():
-                yield Change(seen[name], gone=True)
+            for key in seen.keys() - now.keys():
+                yield Change(seen[key], gone=True)
             seen = now
             await asyncio.sleep(max(POLL, REST * cost))
 
@@ -136,6 +140,13 @@ class LocalAccounts:
         if known is None or known[0] != stamp:
             self._statuses[name] = (stamp, self._folder.read_status(name))
         return self._statuses[name][1]
+
+    def _some(self, name: str) -> dict[str, BridgeAccount]:
+        """Give the account that is found by a name, or all without one."""
+        if not name:
+            return self._all()
+        found = self._find(name)
+        return {found.metadata.name: found} if found else {}
 
     def _find(self, name: str) -> BridgeAccount | None:
         everything = self._all()

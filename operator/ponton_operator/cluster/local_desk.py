@@ -8,7 +8,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,17 +20,10 @@ from ponton_operator.cluster.local_files import write_whole
 from ponton_operator.cluster.local_isolation import program
 from ponton_operator.cluster.local_layout import Home
 from ponton_operator.plan.ends import BACKOFF_MAX, EX_CONFIG, HEALTHY_AFTER, backoff
+from ponton_operator.plan.environment import Told
 from ponton_operator.plan.starting import next_epoch
 
 NAME: Final = "frontdesk"
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What the front desk is told: the variables besides epoch and instance, and its secret files."""
-
-    environment: Mapping[str, str]
-    secrets: Mapping[str, str]
 
 
 @dataclass(slots=True)

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from ponton_bridge.model.errors import HostError
-from ponton_operator.cluster.local_desk import Told
 from ponton_operator.cluster.local_files import Secrets, write_whole
 from ponton_operator.cluster.local_folder import FRESH, Stamp
 from ponton_operator.cluster.local_layout import Home
 from ponton_operator.cluster.prosody import ProsodyControl
-from ponton_operator.plan.environment import Places, front_desk_environment, revision, shard_environment
+from ponton_operator.plan.environment import Places, Told, front_desk_environment, revision, shard_environment
 from ponton_operator.plan.secrets import front_desk_secret, shard_secret
 from ponton_operator.resources.account import BridgeAccount
 from ponton_operator.resources.gateway import BridgeGateway, GatewayStatus, SecretRef

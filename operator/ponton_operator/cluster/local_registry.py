@@ -10,12 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from ponton_bridge.coordination.contract import StateChange
 from ponton_bridge.shard.logs import Log
 from ponton_operator.cluster.events import Event
 from ponton_operator.cluster.local_folder import FILE, Folder, Problem
+from ponton_operator.cluster.reconcile import Held
 from ponton_operator.plan.fleet import Owners
-from ponton_operator.plan.values import Outcome
 from ponton_operator.resources.account import AccountStatus, BridgeAccount
 from ponton_operator.resources.base import Metadata, moment
 
@@ -24,13 +23,9 @@ GONE_AFTER: Final = 0.5
 
 
 @dataclass(slots=True)
-class Held:
-    """One account, and what was seen of it besides its processes."""
+class LocalHeld(Held):
+    """One account of the folder."""
 
-    account: BridgeAccount
-    state: StateChange | None = None
-    outcome: Outcome | None = None
-    permit: bool = False
     missing: float | None = None  # since when there is no file
     wanted: BridgeAccount | None = None  # what the file said when it was taken last
 
@@ -42,7 +37,7 @@ class Registry:
     folder: Folder
     log: Log
     clock: Callable[[], float] = time.time
-    held: dict[str, Held] = field(default_factory=dict)
+    held: dict[str, LocalHeld] = field(default_factory=dict)
     owners: Owners = field(default_factory=Owners)
     _refused: dict[str, str] = field(default_factory=dict)  # by account: an edit that cannot be taken
     _reported: tuple[Problem, ...] = ()
@@ -71,7 +66,7 @@ class Registry:
         """
         for name in self.folder.statuses() - self.folder.accounts.keys():
             if account := self.folder.read_status(name):
-                self._put(name, Held(account, missing=self.clock()))
+                self._put(name, LocalHeld(account, missing=self.clock()))
 
     def take(self) -> set[str]:
         """Bring what is held up to date with the folder; gives the names to plan."""
@@ -106,7 +101,7 @@ class Registry:
     def _add(self, name: str, wanted: BridgeAccount) -> set[str]:
         before = self.folder.read_status(name)
         if before and before.metadata.deletion_timestamp:
-            return self._put(name, Held(before))  # the deletion is finished first; the file is a new account then
+            return self._put(name, LocalHeld(before))  # the deletion is finished first; the file is a new account then
         metadata = before.metadata if before else wanted.metadata.model_copy(update={"generation": 1})
         if metadata.creation_timestamp is None or not metadata.uid:
             made = metadata.creation_timestamp or moment(self.clock())
@@ -115,11 +110,11 @@ class Registry:
             )
         status = before.status if before else AccountStatus()
         spec = before.spec if before else wanted.spec
-        held = Held(BridgeAccount(metadata=metadata, spec=spec, status=status))
+        held = LocalHeld(BridgeAccount(metadata=metadata, spec=spec, status=status))
         self.log(Event.ACCOUNT_ADDED, account=name)
         return self._put(name, held) | self._update(name, held, wanted) | {name}
 
-    def _update(self, name: str, held: Held, wanted: BridgeAccount) -> set[str]:
+    def _update(self, name: str, held: LocalHeld, wanted: BridgeAccount) -> set[str]:
         old, held.wanted = held.account, wanted
         self._refused.pop(name, None)
         spec = wanted.spec
@@ -140,12 +135,12 @@ class Registry:
         annotations = wanted.annotations | {FILE: self.folder.files[name].name}
         return old.model_copy(update={"annotations": annotations, "labels": wanted.labels})
 
-    def _put(self, name: str, held: Held, account: BridgeAccount | None = None) -> set[str]:
+    def _put(self, name: str, held: LocalHeld, account: BridgeAccount | None = None) -> set[str]:
         held.account = account or held.account
         self.held[name] = held
         return self.owners.put(held.account) | {name}
 
-    def _missing(self, name: str, held: Held) -> set[str]:
+    def _missing(self, name: str, held: LocalHeld) -> set[str]:
         """Conclude that an account is to be deleted, once its file is surely gone while its status is there."""
         metadata = held.account.metadata
         if metadata.deletion_timestamp or not self.folder.is_gone(name, metadata.annotations.get(FILE, "")):
@@ -161,7 +156,7 @@ class Registry:
         gone = metadata.model_copy(update={"deletion_timestamp": moment(now)})
         return self._put(name, held, held.account.model_copy(update={"metadata": gone}))
 
-    def _found(self, name: str, held: Held) -> set[str]:
+    def _found(self, name: str, held: LocalHeld) -> set[str]:
         was, held.missing = held.missing, None
         return set() if was is None else {name}
 

@@ -17,6 +17,7 @@ from ponton_bridge.coordination.contract import StateChange
 from ponton_bridge.shard.logs import Log
 from ponton_operator.cluster.coordination import Coordination
 from ponton_operator.cluster.events import Event
+from ponton_operator.cluster.local_backend import LocalBackend
 from ponton_operator.cluster.local_children import GRACE, Children
 from ponton_operator.cluster.local_desk import NAME as DESK
 from ponton_operator.cluster.local_desk import FrontDesk
@@ -24,11 +25,11 @@ from ponton_operator.cluster.local_folder import POLL, REST, Folder
 from ponton_operator.cluster.local_gateway import Gateway
 from ponton_operator.cluster.local_isolation import Uids
 from ponton_operator.cluster.local_layout import Home
-from ponton_operator.cluster.local_reconcile import Reconciler
 from ponton_operator.cluster.local_registry import Registry
 from ponton_operator.cluster.local_shards import Shards
 from ponton_operator.cluster.local_spawn import Spawn
 from ponton_operator.cluster.local_summary import Seen, summary
+from ponton_operator.cluster.reconcile import Reconciler
 
 _SUMMARY: Final = 0.5  # seconds between looks at what the gateway's status should say
 
@@ -60,7 +61,7 @@ class LocalRuntime:
         self._shards = Shards(
             settings.state / "shards", gateway, self._children, self._coordination, uids, log, settings.through
         )
-        self._accounts = Reconciler(self._registry, self._children, self._shards, log, clock)
+        self._accounts = Reconciler(LocalBackend(self._registry, self._children, self._shards, log), clock)
         home = Home(settings.state / DESK)
         accounts = settings.accounts.absolute()
         self._desk = FrontDesk(
@@ -153,6 +154,7 @@ class LocalRuntime:
                 redis=not self._coordination.away and self._coordination.users,
                 desk=self._children.is_running(DESK),
                 reduced=self._settings.reduced,
+                turn=self._accounts.turn(),
             )
             accounts = [held.account for held in self._registry.held.values()]
             status = summary(self._gateway.resource.spec, self._gateway.status, accounts, seen, self._clock())
@@ -164,6 +166,6 @@ class LocalRuntime:
         with suppress(TimeoutError):
             await self._desk.close()
         await self._children.stop_all(GRACE)
-        await self._accounts.record_ends()
+        await self._accounts.record_ends(list(self._registry.held))
         await self._coordination.close()
         self._log(Event.RUNTIME_STOPPED)

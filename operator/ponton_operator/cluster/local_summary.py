@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from ponton_bridge.model.states import Phase
+from ponton_operator.plan.alarms import alarm_findings, find_alarms, read_alarms
+from ponton_operator.plan.rollout import DONE, Turn, rollout_findings
 from ponton_operator.resources.account import BridgeAccount
 from ponton_operator.resources.conditions_gateway import Finding, GatewayType, gateway_condition
 from ponton_operator.resources.gateway import GatewaySpec, GatewayStatus
@@ -22,12 +24,16 @@ FINDINGS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the runtime sees besides accounts; `reduced` says why they are not kept apart by user id ('' they are)."""
+    """What the runtime sees besides accounts; `reduced` says why they are not kept apart by user id ('' they are).
+
+    `turn` is how far the rollout is.
+    """
 
     problems: Sequence[str]
     redis: bool
     desk: bool
     reduced: str
+    turn: Turn = Turn(DONE, "")
 
 
 def summary(
@@ -44,9 +50,12 @@ def summary(
     findings = [FINDINGS[kind][0 if truth else 1] for kind, truth in truths.items()]
     if not spec.selfservice.front_desk:
         findings = [Finding.FRONT_DESK_OFF if f is Finding.FRONT_DESK_AWAY else f for f in findings]
+    findings += rollout_findings(seen.turn, spec.rollout)
+    findings += alarm_findings(find_alarms(accounts, read_alarms(before.conditions), now))
     why = {Finding.BY_PROCESS: f"Why: {seen.reduced}."}
     old = {c.type: c for c in before.conditions}
-    return GatewayStatus(
+    status = GatewayStatus(
+        revision=seen.turn.revision,
         accounts=len(accounts),
         running=phases.count(Phase.RUNNING),
         paired=sum(account.status.paired for account in accounts),
@@ -55,3 +64,4 @@ def summary(
         problems=tuple(seen.problems[:_PROBLEMS]),
         conditions=tuple(gateway_condition(f, old.get(f.value.type), now, more=why.get(f, "")) for f in findings),
     )
+    return seen.turn.status(status)

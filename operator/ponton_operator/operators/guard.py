@@ -52,6 +52,7 @@ class Context:
     api: KubeApi
     log: Log
     metrics: Metrics
+    clock: Callable[[], float] = time.time
 
 
 class Operator(Protocol):

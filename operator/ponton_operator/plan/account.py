@@ -14,6 +14,7 @@ from ponton_bridge.model.states import Reason
 from ponton_operator.plan.deletion import plan_deletion
 from ponton_operator.plan.describe import describe, parked_reason, running_reason, starting_reason
 from ponton_operator.plan.ends import CURED_BY_UPDATE
+from ponton_operator.plan.parking import kept_by_scaler
 from ponton_operator.plan.starting import Planned, absorb, current_state, start
 from ponton_operator.plan.values import (
     Action,
@@ -59,10 +60,9 @@ def _parked(account: BridgeAccount, status: AccountStatus, observed: Observed) -
     return not (parking.reason in CURED_BY_UPDATE and parking.revision != observed.revision)
 
 
-def _idle(account: BridgeAccount, status: AccountStatus, _: Observed) -> bool:
-    """Whether the scaler keeps it without a shard, and nobody has asked for a start since."""
-    scaling = status.scaling
-    return scaling is not None and bool(scaling.park) and scaling.park_wake == account.spec.wake
+def _idle(account: BridgeAccount, status: AccountStatus, observed: Observed) -> bool:
+    """Whether the scaler keeps it without a shard; a code that is being scanned is let end first."""
+    return kept_by_scaler(account, status) and not _scanning(status, observed)
 
 
 # The first row that holds decides.
@@ -85,7 +85,7 @@ def plan_account(account: BridgeAccount, observed: Observed, now: float) -> list
     """
     status = absorb(account, observed, now)
     aim = next(aim for holds, aim in AIMS if holds(account, status, observed))
-    frozen = is_paused(account.metadata)
+    frozen = is_paused(account.metadata) or observed.paused
     actions: list[Action] = []
     if not frozen:
         status, actions = PLANS[aim.goal](account, status, observed, now)
@@ -118,17 +118,24 @@ def _serve(account: BridgeAccount, status: AccountStatus, observed: Observed, no
         return status, []
     if account.spec.wake != status.wake:
         return status, [Stop(epoch)]  # it has said its end and lingers; absorb() met every other wake
-    return status, _rollout(status, observed, epoch)
+    return status, [] if _scanning(status, observed) else _renew(status, observed, epoch)
 
 
-def _rollout(status: AccountStatus, observed: Observed, epoch: int) -> list[Action]:
-    """End a shard that runs an older revision, in its turn, and not while somebody scans.
+def _scanning(status: AccountStatus, observed: Observed) -> bool:
+    """Whether a code is shown at this moment: then the shard is left alone."""
+    state = current_state(status, observed)
+    return state is not None and state.reason == Reason.WAITING_FOR_SCAN
+
+
+def _renew(status: AccountStatus, observed: Observed, epoch: int) -> list[Action]:
+    """End a shard that cannot be resized where it runs, or, in its turn, one that runs an older revision.
 
     One that never got on (no such image, no place) is ended at once: nobody is served by it, and the new one may.
     """
     state, process = current_state(status, observed), observed.process(epoch)
-    scanning = state is not None and state.reason == Reason.WAITING_FOR_SCAN
-    if status.shard is None or status.shard.revision == observed.revision or scanning:
+    if status.scaling is not None and status.scaling.recreate == epoch:
+        return [Stop(epoch)]
+    if status.shard is None or status.shard.revision == observed.revision:
         return []
     if state is None and process is not None and process.trouble:
         return [Stop(epoch)]

@@ -24,6 +24,14 @@ class Places:
     upload_ca: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a process is told: its variables, and its secret files by name."""
+
+    environment: Mapping[str, str]
+    secrets: Mapping[str, str]
+
+
 _REVISION_CHARS: Final = 12  # hex digits: compared for equality only
 
 

@@ -1,30 +1,33 @@
 """Plans over all accounts of a gateway: who may start now, and which of two resources of one owner counts.
 
-Called by the drivers. The limit on starts protects everybody: after a node's loss a hundred numbers must not
-reconnect from one address in one second.
+Called by the drivers. The limits on starts and logins protect everybody: after a node's loss a hundred numbers must
+not reconnect from one address in one second.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from ponton_operator.plan.rollout import Turn
 from ponton_operator.plan.values import Urgency
 from ponton_operator.resources.account import BridgeAccount
-from ponton_operator.resources.gateway import Rollout, Scaling
+from ponton_operator.resources.running import Rollout, Scaling
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One account that waits for its turn since a time (seconds since 1970)."""
+    """One account that waits for its turn since a time (seconds since 1970); a paired one logs in at WhatsApp."""
 
     name: str
     urgency: Urgency
     since: float
+    paired: bool = False
 
 
-def ask(asks: dict[str, Ask], name: str, urgency: Urgency, now: float) -> None:
+def ask(asks: dict[str, Ask], name: str, urgency: Urgency, now: float, *, paired: bool) -> None:
     """Let an account wait for its turn; one that asks again keeps its place, unless it asks for something else."""
-    if name not in asks or asks[name].urgency is not urgency:
-        asks[name] = Ask(name, urgency, now)
+    before = asks.get(name)
+    since = before.since if before and before.urgency is urgency else now
+    asks[name] = Ask(name, urgency, since, paired)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,27 +37,37 @@ class Bucket:
     tokens: float
     at: float
 
-    @property
-    def full_token(self) -> bool:
-        """Whether there is one to give; what rounding took is no reason to wait."""
-        return self.tokens >= 1.0 - 1e-9
+    def wait(self, rate: float) -> float:
+        """Give the seconds until there is one to give; what rounding took is no reason to wait."""
+        return 0.0 if self.tokens >= 1.0 - 1e-9 else (1.0 - self.tokens) / rate
+
+    def without_one(self) -> "Bucket":
+        """Take one out."""
+        return replace(self, tokens=self.tokens - 1.0)
 
     def filled(self, now: float, rate: float, burst: float) -> "Bucket":
         """Add what came in since; a clock that went back adds nothing."""
         return Bucket(min(burst, self.tokens + max(0.0, now - self.at) * rate), now)
 
 
+def logins_rate(scaling: Scaling) -> float:
+    """Give how many accounts may log in at WhatsApp in a second, over all addresses that they come from."""
+    return float(scaling.logins_per_second * scaling.egress_addresses)
+
+
 @dataclass(frozen=True, slots=True)
 class Rations:
-    """What may still start, and be restarted for a rollout."""
+    """What may still start, log in at WhatsApp, and be restarted for a rollout."""
 
     starts: Bucket
+    logins: Bucket
     rollouts: Bucket
 
     @classmethod
     def full(cls, scaling: Scaling, now: float) -> "Rations":
-        """Begin with a full burst of starts and one restart."""
-        return cls(Bucket(float(scaling.starts_burst), now), Bucket(1.0, now))
+        """Begin with a full burst of starts, a second's logins and one restart."""
+        starts, logins = float(scaling.starts_burst), logins_rate(scaling)
+        return cls(Bucket(starts, now), Bucket(logins, now), Bucket(1.0, now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,31 +79,51 @@ class Admission:
     again: float | None
 
 
-def admit(asks: Iterable[Ask], rations: Rations, scaling: Scaling, rollout: Rollout, now: float) -> Admission:
+def admit(
+    asks: Iterable[Ask],
+    rations: Rations,
+    scaling: Scaling,
+    rollout: Rollout,
+    turn: Turn,
+    now: float,
+    *,
+    bans: bool = False,
+) -> Admission:
     """Let accounts go on: whom somebody waits for first, then who has waited longest; rollouts have their own limit.
 
-    A rollout's restart takes a start, too, when its turn comes; it is let in only while starts are left over.
+    A rollout's restart takes a start (and a login), too, when its turn comes; it is let in only while those are left
+    over, and while `turn` lets it. During a wave of `bans` nothing new is linked; what is linked may start again.
     """
-    rate, turn = float(scaling.starts_per_second), rollout.restarts_per_minute / 60.0
-    starts = rations.starts.filled(now, rate, float(scaling.starts_burst))
-    rollouts = rations.rollouts.filled(now, turn, 1.0)
-    names, waits = [], []
-    for ask in sorted(asks, key=lambda a: (a.urgency, a.since, a.name)):
-        if ask.urgency is Urgency.ROLLOUT:
-            if rollout.paused:
-                continue
-            if rollouts.full_token and starts.full_token:
-                rollouts = replace(rollouts, tokens=rollouts.tokens - 1.0)
-                names.append(ask.name)
-            else:
-                waits.append(max((1.0 - rollouts.tokens) / turn, (1.0 - starts.tokens) / rate))
-        elif starts.full_token:
-            starts = replace(starts, tokens=starts.tokens - 1.0)
-            names.append(ask.name)
+    rates = (float(scaling.starts_per_second), logins_rate(scaling), rollout.restarts_per_minute / 60.0)
+    starts = rations.starts.filled(now, rates[0], float(scaling.starts_burst))
+    logins = rations.logins.filled(now, rates[1], rates[1])
+    rollouts = rations.rollouts.filled(now, rates[2], 1.0)
+    names: list[str] = []
+    waits: list[float] = []
+    for ask in sorted(asks, key=_order):
+        restart = ask.urgency is Urgency.ROLLOUT
+        if restart and not turn.lets(ask.name, paired=ask.paired):
+            waits += [] if turn.again is None else [turn.again - now]
+            continue
+        if bans and not ask.paired:
+            continue
+        needed = [(starts, rates[0])] + [(logins, rates[1])] * ask.paired + [(rollouts, rates[2])] * restart
+        if wait := max(bucket.wait(rate) for bucket, rate in needed):
+            waits.append(wait)
+            continue
+        names.append(ask.name)
+        if restart:
+            rollouts = rollouts.without_one()
         else:
-            waits.append((1.0 - starts.tokens) / rate)
+            starts = starts.without_one()
+            logins = logins.without_one() if ask.paired else logins
     again = now + max(min(waits), 0.001) if waits else None
-    return Admission(tuple(names), Rations(starts, rollouts), again)
+    return Admission(tuple(names), Rations(starts, logins, rollouts), again)
+
+
+def _order(ask: Ask) -> tuple[int, bool, float, str]:
+    """In a rollout the paired go first: they are few in a wave, and the rest of it waits for them."""
+    return ask.urgency, ask.urgency is Urgency.ROLLOUT and not ask.paired, ask.since, ask.name
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ one speaks for one owner only and dies at the next hand-over. Called by the driv
 """
 
 import hmac
+from urllib.parse import quote, urlsplit, urlunsplit
 
 
 def shard_secret(master: str, domain: str, owner: str, epoch: int) -> str:
@@ -31,6 +32,22 @@ def redis_password(master: str, gateway: str, account: str, epoch: int) -> str:
     It can be made again at any time, so users that a Redis forgot at its restart come back as they were.
     """
     return _derive(master, "ponton redis user", gateway, account, str(epoch))
+
+
+def desk_password(master: str, gateway: str) -> str:
+    """Give the password of the front desk's Redis user; it lives as long as the master."""
+    return _derive(master, "ponton redis front desk", gateway)
+
+
+def login_url(url: str, user: str, password: str) -> str:
+    """Give a URL of Redis with another login; scheme, host, database and options stay.
+
+    >>> login_url("redis://admin:word@redis.example:6379/0", "desk", "pw")
+    'redis://desk:pw@redis.example:6379/0'
+    """
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{quote(user, safe='')}:{quote(password, safe='')}@{host}"))
 
 
 def _derive(master: str, *lines: str) -> str:

@@ -85,7 +85,13 @@ def _ended(
     lived = now - shard.started.timestamp()
     failures = 1 if lived >= HEALTHY_AFTER else status.retry.failures + 1
     wait = BACKOFF_MAX if end is End.CONFIG else backoff(failures)
-    retry = RetryStatus(failures=failures, not_before=moment(now + wait) if wait else None)
+    first = failures == 1 or not status.retry.revision
+    retry = RetryStatus(
+        failures=failures,
+        not_before=moment(now + wait) if wait else None,
+        since=moment(now) if first else status.retry.since,
+        revision=shard.revision if first else status.retry.revision,
+    )
     return status.model_copy(update={"shard": done, "retry": retry})
 
 

@@ -56,7 +56,7 @@ class Observed:
     `state` is the newest that a shard told, of whatever epoch. `twin` names an older resource of the same owner.
     `permit`: the fleet lets this account start (or be restarted) now. `revision` is what a new shard would run.
     `obstacle`: why no shard can be started at all now, a reason of `resources.conditions.Own`; '' for nothing.
-    `terminating`: all that there is around the account is being removed, so nothing can be unlinked any more.
+    `paused`: the host keeps our hands off the whole gateway. `terminating`: all that there is around the account is being removed, so nothing can be unlinked any more.
     """
 
     processes: tuple[Process, ...] = ()
@@ -67,6 +67,7 @@ class Observed:
     revision: str = ""
     outcome: Outcome | None = None
     obstacle: str = ""
+    paused: bool = False
     terminating: bool = False
 
     def process(self, epoch: int) -> Process | None:

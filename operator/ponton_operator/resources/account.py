@@ -14,6 +14,7 @@ from pydantic import Field
 from ponton_operator.resources.base import API_VERSION, Condition, K8s, Metadata, Name
 
 KIND: Final = "BridgeAccount"
+FINALIZER: Final = "ponton.im/unlink"  # on a cluster: until the device is unlinked and all traces are gone
 _HASH_CHARS: Final = 16  # of base32: 80 bits, so that 10,000 accounts meet by chance once in 10^16
 
 
@@ -74,10 +75,15 @@ class ShardStatus(K8s):
 
 
 class RetryStatus(K8s):
-    """Ends that nobody asked for, in a row, and when the next start may come."""
+    """Ends that nobody asked for, in a row, and when the next start may come.
+
+    `since` and `revision`: when the first of the row came, and what that shard ran.
+    """
 
     failures: Annotated[int, Field(ge=0)] = 0
     not_before: datetime | None = None
+    since: datetime | None = None
+    revision: str = ""
 
 
 class ParkingStatus(K8s):
@@ -102,13 +108,16 @@ class DeletionStatus(K8s):
 class ScalingStatus(K8s):
     """What the scaler decided; the one part of the status that it writes, and nobody else.
 
-    `park`: why the account should have no shard, '' = it may have one; it counts only while `wake` is still spec.wake.
+    `tier`: the name of the shard's size, '' = the first, chosen at `since`. `park`: why the account should have no
+    shard, '' = it may have one; it counts only while `park_wake` is still spec.wake. `recreate`: the epoch whose pod
+    has to be made anew, now that it is quiet, because the cluster cannot resize it; 0 = none.
     """
 
     tier: str = ""
+    since: datetime | None = None
     park: str = ""
     park_wake: int = 0
-    since: datetime | None = None
+    recreate: int = 0
 
 
 class AccountStatus(K8s):

@@ -4,6 +4,7 @@ Types and reasons are API: they are added, never renamed. Called by the plan of 
 and the docs generator.
 """
 
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Final
@@ -42,10 +43,10 @@ GATEWAY_MEANING: Final[dict[GatewayType, str]] = {
     GatewayType.PROGRESSING: "A changed template is on its way to the shards.",
     GatewayType.ISOLATED: "On one machine: each account's processes run as a user of their own.",
     GatewayType.REDIS_WITHOUT_USERS: "This Redis has no users (ACL), so that shards have to do without Redis.",
-    GatewayType.NETWORK_OPEN: "No network policies are made for the pods of the gateway.",
+    GatewayType.NETWORK_OPEN: "Pods of the gateway may reach more than they need: see the reason.",
     GatewayType.ACCOUNTS_FULL: "There are as many accounts as spec.accounts.max allows.",
     GatewayType.PAUSED: 'The annotation ponton.im/paused: "true" keeps the operators\' hands off the gateway.',
-    GatewayType.ROLLOUT_STOPPED: "The rollout has stopped by itself, and goes on when the template changes.",
+    GatewayType.ROLLOUT_STOPPED: "The rollout has stopped by itself; the reason says what lets it go on.",
     GatewayType.RECONNECT_STORM: "Many shards have to log in at WhatsApp again at the same time.",
     GatewayType.BAN_WAVE: "WhatsApp has suspended several numbers of this gateway within a short time.",
 }
@@ -193,6 +194,12 @@ class Finding(Enum):
         "PoliciesOff",
         "spec.network.policies is false: what pods may reach is limited by the host's own policies, or not at all.",
     )
+    POLICIES_WIDE = Row(
+        GatewayType.NETWORK_OPEN,
+        Truth.TRUE,
+        "AddressesNotKnown",
+        "A server is known by its name only, so its port is open at any address; say where it is in spec.network.",
+    )
     AT_MAXIMUM = Row(
         GatewayType.ACCOUNTS_FULL,
         Truth.TRUE,
@@ -206,22 +213,26 @@ class Finding(Enum):
         GatewayType.ROLLOUT_STOPPED,
         Truth.TRUE,
         "PairingsLost",
-        "More of the restarted accounts have lost their link than spec.rollout.maxPairingsLost allows.",
+        "More of the restarted accounts have lost their link, or crash, than spec.rollout.maxPairingsLost allows "
+        "(status.pairingsLost): it goes on with another template, or when that many are allowed.",
     )
     SHARDS_NOT_READY = Row(
-        GatewayType.ROLLOUT_STOPPED, Truth.TRUE, "ShardsNotReady", "Restarted shards did not get ready again in time."
+        GatewayType.ROLLOUT_STOPPED,
+        Truth.TRUE,
+        "ShardsNotReady",
+        "Restarted shards are not linked again in time; it goes on when they are, or with another template.",
     )
     LOGINS_HELD_BACK = Row(
         GatewayType.RECONNECT_STORM,
         Truth.TRUE,
         "LoginsHeldBack",
-        "Logins are let through slowly (spec.scaling.loginsPerSecond), so that WhatsApp sees no storm.",
+        "Rollouts wait, and logins go through at spec.scaling.loginsPerSecond, so that it gets no worse.",
     )
     STARTS_HELD_BACK = Row(
         GatewayType.BAN_WAVE,
         Truth.TRUE,
         "StartsHeldBack",
-        "New links and restarts wait until the wave is over; running shards go on.",
+        "New links and rollouts wait until the wave is over; what is linked goes on, and may start again.",
     )
 
 
@@ -242,3 +253,20 @@ def gateway_condition(
         last_transition_time=since,
         observed_generation=generation,
     )
+
+
+def put_findings(
+    before: Sequence[Condition], findings: Iterable[Finding], own: Collection[GatewayType], now: float, generation: int
+) -> tuple[Condition, ...]:
+    """Put one writer's findings among the conditions of all: those of others, and the order, stay as they are.
+
+    `own` are the types that this writer has; those of which nothing is found any more go.
+    """
+    old = {condition.type: condition for condition in before}
+    fresh = {
+        f.value.type: gateway_condition(f, old.get(f.value.type), now, generation=generation) for f in findings
+    }  # fmt: skip
+    kept = [
+        fresh[GatewayType(c.type)] if c.type in fresh else c for c in before if c.type in fresh or c.type not in own
+    ]
+    return (*kept, *(condition for kind, condition in fresh.items() if kind not in old))

@@ -157,7 +157,10 @@ class GatewayStatus(K8s):
 
     observed_generation: int = 0
     revision: str = ""  # what a new shard would run
-    wave: str = ""  # of a rollout: Canary, Wave1 …, Done, Stopped
+    # Of the rollout of `wave_revision`: Canary, Wave1 …, Done, Stopped; and how many of its accounts lost their link.
+    wave: str = ""
+    wave_revision: str = ""
+    pairings_lost: int = 0
     accounts: int = 0
     running: int = 0
     paired: int = 0

@@ -1,7 +1,7 @@
 """How the doors keep accounts: the seam between the account service and where the resources live.
 
 The service above checks who may (quota, allowed owners); a store only keeps. The local implementation is
-`cluster.local_accounts.LocalAccounts` (a folder of YAML); one on the Kubernetes API follows the same words.
+`cluster.local_accounts.LocalAccounts` (a folder of YAML), that on a cluster `cluster.kube_accounts.KubeAccounts`.
 """
 
 from collections.abc import AsyncGenerator
@@ -50,6 +50,9 @@ class AccountStore(Protocol):
     async def list(self) -> list[BridgeAccount]:
         """Give all accounts, oldest first."""
 
+    async def count(self) -> int:
+        """Tell how many there are, those on their way out too; cheaper than a list."""
+
     async def patch(
         self, name: str, *, desired: Desired | None = None, preferences: Preferences | None = None
     ) -> BridgeAccount:
@@ -64,5 +67,8 @@ class AccountStore(Protocol):
     async def delete(self, name: str) -> None:
         """Ask for deletion; it goes on in the background. Harmless when there is none or it is under way."""
 
-    def watch(self) -> AsyncGenerator[Change, None]:
-        """Give every account once, then each change, newest state only, until the iterator is closed."""
+    def watch(self, name: str = "") -> AsyncGenerator[Change, None]:
+        """Give every account once, then each change, newest state only, until the iterator is closed.
+
+        With a name only the account that `get` finds by it.
+        """

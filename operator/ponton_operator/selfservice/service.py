@@ -19,6 +19,7 @@ from ponton_bridge.model.errors import HostError, OwnerError
 from ponton_bridge.model.jid import host_of
 from ponton_bridge.model.states import TABLE, Next, Phase, Reason
 from ponton_operator.plan.ends import UNPAIRED
+from ponton_operator.plan.parking import TOLD, kept_by_scaler
 from ponton_operator.resources.account import BridgeAccount, Desired, account_name
 from ponton_operator.selfservice import words
 from ponton_operator.selfservice.accounts import AccountStore
@@ -126,11 +127,11 @@ class AccountService:
         """Wait until the owner's account is gone; gives it as it is when `seconds` are over."""
         name = account_name(self._limits.domain, owner)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds), contextlib.aclosing(self._accounts.watch()) as changes:
+            async with asyncio.timeout(seconds), contextlib.aclosing(self._accounts.watch(name)) as changes:
                 if await self.find(owner) is None:
                     return None
                 async for change in changes:
-                    if change.gone and change.account.metadata.name == name:
+                    if change.gone:
                         return None
         return await self.find(owner)
 
@@ -153,7 +154,7 @@ class AccountService:
         if beat is not None and beat.reason in _REASONS:
             return _REASONS[beat.reason]
         kept = account.status.parking.reason if account.status.parking else account.status.reason
-        return _REASONS.get(kept, Reason.STARTING)
+        return _REASONS.get(kept) or TOLD.get(kept, Reason.STARTING)
 
     async def _existing(self, owner: str) -> BridgeAccount:
         account = await self.find(owner)
@@ -173,7 +174,7 @@ class AccountService:
             return await self._again(account, number)
         if not self._limits.open:
             raise HostError(words.CLOSED)
-        if self._limits.accounts and len(await self._accounts.list()) >= self._limits.accounts:
+        if self._limits.accounts and await self._accounts.count() >= self._limits.accounts:
             raise HostError(words.FULL)
         account = await self._accounts.create(request.owner)
         if number:
@@ -259,7 +260,8 @@ def is_deleting(account: BridgeAccount) -> bool:
 
 def is_running(account: BridgeAccount) -> bool:
     """Tell whether there is, or will soon be, a shard that listens to commands."""
-    return account.status.parking is None and account.spec.desired is Desired.RUNNING
+    kept = account.status.parking is not None or kept_by_scaler(account, account.status)
+    return not kept and account.spec.desired is Desired.RUNNING
 
 
 def _keeps_link(account: BridgeAccount, reason: Reason) -> bool:

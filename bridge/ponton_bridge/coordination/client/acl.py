@@ -1,4 +1,4 @@
-"""One Redis user per account, confined to the account's own keys. Called by `door.DoorClient`.
+"""One Redis user per account, confined to the account's own keys, and one for the doors. Called by `door.DoorClient`.
 
 Needs the selectors of Redis 7: besides its own keys a shard may add to the gateway's stream of states, and nothing
 else there. It can still fill or cut that stream, or name another account in it: so readers take the stream as a
@@ -40,6 +40,31 @@ def rules(keys: Keys, password: str) -> list[str]:
     secret = hashlib.sha256(password.encode()).hexdigest()
     allowed = [f"+{command}" for command in COMMANDS]
     return ["reset", "on", f"#{secret}", f"~{keys.prefix}*", *allowed, f"(+xadd ~{keys.states})"]
+
+
+def desk_user_name(gateway: str) -> str:
+    """Give the name of the front desk's Redis user; no account's name holds a dot, so it is nobody else's.
+
+    >>> desk_user_name("gw")
+    'ponton-gw.frontdesk'
+    """
+    return f"ponton-{gateway}.frontdesk"
+
+
+def desk_rules(gateway: str, password: str) -> list[str]:
+    """Give the ACL rules of the front desk's user: leave commands, await results, read heartbeats and states."""
+    secret = hashlib.sha256(password.encode()).hexdigest()
+    every = Keys(gateway, "").everybody
+    return [
+        "reset",
+        "on",
+        f"#{secret}",
+        "+select",
+        "+time",
+        f"(+xadd +expire ~{every}cmd)",
+        f"(+blpop ~{every}res:*)",
+        f"(+hgetall %R~{every}hb %R~{every}state)",
+    ]
 
 
 async def acl(wires: Wires, *words: str) -> Reply:

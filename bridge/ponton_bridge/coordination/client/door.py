@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from ponton_bridge.coordination.client.acl import NoAcl, acl, rules, user_name
+from ponton_bridge.coordination.client.acl import NoAcl, acl, desk_rules, desk_user_name, rules, user_name
 from ponton_bridge.coordination.client.wire import CALL, RedisAway, RedisRefused, Wires, entries, pairs
 from ponton_bridge.coordination.contract import (
     COMMANDS_MAX,
@@ -24,7 +24,7 @@ from ponton_bridge.coordination.contract import (
     StateChange,
 )
 
-__all__ = ["DoorClient", "NoAcl", "RedisAway", "rules", "user_name"]
+__all__ = ["DoorClient", "NoAcl", "RedisAway", "desk_user_name", "rules", "user_name"]
 
 LONGEST: Final = 60.0  # seconds that a blocking call may wait
 PAGE: Final = 500  # hashes of one round trip
@@ -179,3 +179,19 @@ class DoorClient:
     async def has_user(self, account: str) -> bool:
         """Tell whether the user is there: a Redis that was restarted may have lost it. Raises NoAcl, RedisAway."""
         return await acl(self._wires, "GETUSER", user_name(self._gateway, account)) is not None
+
+    async def make_desk_user(self, password: str) -> None:
+        """Make (or renew) the user of the front desk; raises NoAcl, RedisAway."""
+        await acl(self._wires, "SETUSER", desk_user_name(self._gateway), *desk_rules(self._gateway, password))
+
+    async def has_desk_user(self) -> bool:
+        """Tell whether the front desk's user is there; raises NoAcl, RedisAway."""
+        return await acl(self._wires, "GETUSER", desk_user_name(self._gateway)) is not None
+
+    async def save_users(self) -> bool:
+        """Have Redis keep all users over a restart; False when it has no file for them (aclfile). Raises RedisAway."""
+        try:
+            await acl(self._wires, "SAVE")
+        except NoAcl:
+            return False
+        return True

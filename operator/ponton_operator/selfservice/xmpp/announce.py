@@ -15,6 +15,7 @@ from xml.etree.ElementTree import Element
 
 from ponton_bridge.model.states import TABLE, Reason
 from ponton_operator.plan.ends import EX_CONFIG
+from ponton_operator.plan.parking import TOLD
 from ponton_operator.resources.account import BridgeAccount
 from ponton_operator.selfservice.accounts import AccountStore, Change
 from ponton_operator.selfservice.xmpp import presence, stanzas
@@ -51,7 +52,7 @@ class Announcer:
             return []
         before, self._seen[name] = self._seen.get(name), account.status.reason
         reason = _ours(account)
-        if reason is None or before in {None, reason}:
+        if reason is None or before in {None, account.status.reason}:
             return []
         shown = presence.of_state(self._domain, owner, reason)
         if not TABLE[reason].tell or (reason is Reason.CRASHING and self._known(name)):
@@ -73,6 +74,8 @@ def _ours(account: BridgeAccount) -> Reason | None:
     status = account.status
     if status.reason == Reason.FAILED and status.shard and status.shard.exit_code == EX_CONFIG:
         return Reason.FAILED
+    if status.reason in TOLD:  # the scaler has parked it
+        return TOLD[status.reason]
     return next((reason for reason in OURS if reason == status.reason), None)
 
 
