@@ -48,9 +48,13 @@ def test_helm_finds_no_fault(values: dict[str, Any]) -> None:
 def test_every_pod_is_restricted(everything: list[Object]) -> None:
     """Pod Security "restricted", a read-only root, and nobody's user."""
     seen = dict(pods(everything))
-    assert {"wa-ponton-accounts", "wa-ponton-redis", "wa-ponton-xmpp", "wa-ponton-sandbox", "wa-ponton-uninstall"} < set(
-        seen
-    )
+    assert {
+        "wa-ponton-accounts",
+        "wa-ponton-redis",
+        "wa-ponton-xmpp",
+        "wa-ponton-sandbox",
+        "wa-ponton-uninstall",
+    } < set(seen)
     for name, pod in seen.items():
         security = pod["spec"]["securityContext"]
         assert (True, 65532, "RuntimeDefault") == (
@@ -107,9 +111,7 @@ def test_each_operator_has_its_own_account_rights_and_lease(everything: list[Obj
     """In each namespace, bound to itself alone; the Lease is its own one."""
     full = f"wa-ponton-{name}"
     assert full == named(everything, "Deployment", full)["spec"]["template"]["spec"]["serviceAccountName"]
-    bindings = [
-        one for one in of_kind(everything, "RoleBinding") if {full} == {who["name"] for who in one["subjects"]}
-    ]
+    bindings = [one for one in of_kind(everything, "RoleBinding") if {full} == {who["name"] for who in one["subjects"]}]
     assert {(full, "bridges"), (full, "bridges-b"), (f"{full}-lease", "bridges")} == {
         (one["roleRef"]["name"], one["metadata"]["namespace"]) for one in bindings
     }
@@ -222,11 +224,14 @@ def test_budgets_are_for_operators_and_redis_and_never_for_shards(everything: li
 
 def test_shards_give_way_to_what_runs_them(everything: list[Object]) -> None:
     """When a cluster is full."""
-    control, shards = (named(everything, "PriorityClass", f"wa-ponton-{name}")["value"] for name in ("control", "shards"))
+    control, shards = (
+        named(everything, "PriorityClass", f"wa-ponton-{name}")["value"] for name in ("control", "shards")
+    )
     assert control > shards
-    assert "wa-ponton-control" == named(everything, "Deployment", "wa-ponton-accounts")["spec"]["template"]["spec"][
-        "priorityClassName"
-    ]
+    assert (
+        "wa-ponton-control"
+        == named(everything, "Deployment", "wa-ponton-accounts")["spec"]["template"]["spec"]["priorityClassName"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -359,7 +364,10 @@ def test_names_fit_however_long_the_release_is() -> None:
 
 def test_rules_name_the_pages_where_a_host_has_put_them() -> None:
     """By default the path in the repository, with a URL a link."""
-    for url, first in (("", "docs/runbooks/"), ("https://example.org/runbooks/", "https://example.org/runbooks/Ponton")):
+    for url, first in (
+        ("", "docs/runbooks/"),
+        ("https://example.org/runbooks/", "https://example.org/runbooks/Ponton"),
+    ):
         (rules,) = of_kind(render({"metrics": {"rules": {"create": True, "runbookUrl": url}}}), "PrometheusRule")
         pages = [rule["annotations"]["runbook_url"] for group in rules["spec"]["groups"] for rule in group["rules"]]
         assert len(pages) == len([page for page in pages if page.startswith(first)])

@@ -1,4 +1,4 @@
-"""`python -m tests.cluster.box up|down|exec|image|status|build`: the cluster in a box by hand; see each verb's --help."""
+"""`python -m tests.cluster.box VERB`: the cluster in a box by hand (up, down, exec, image, status, build)."""
 
 import argparse
 import os

@@ -12,18 +12,35 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.box.build import BuildFailed, say
 from tests.cluster.box.layout import cache
 
 ROOT = Path(__file__).parents[3]
-IMAGES = {"bridge": "bridge", "operator": "operator", "sandbox": "tests/sandbox"}
-"""Each image's name and the folder of its Containerfile; it is called localhost/ponton-NAME:test."""
-
 _SUITE = "bookworm"
-_PACKAGES = "python3,python3-pip,python3-venv,ca-certificates,libmagic1"
-_BASE = "localhost/python:3.11"
+_PYTHON = "python3,python3-pip,python3-venv,ca-certificates,libmagic1"
+_SERVERS = "prosody,prosody-modules,redis-server,ca-certificates"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one image is made: its Containerfile, what its base has beside a bare Debian, whether it takes our wheels."""
+
+    containerfile: str
+    packages: str
+    wheels: bool
+
+
+IMAGES = {
+    "bridge": Recipe("bridge/Containerfile", _PYTHON, wheels=True),
+    "operator": Recipe("operator/Containerfile", _PYTHON, wheels=True),
+    "sandbox": Recipe("tests/sandbox/Containerfile", _PYTHON, wheels=True),
+    "prosody": Recipe("tests/cluster/images/prosody.Containerfile", _SERVERS, wheels=False),
+    "redis": Recipe("tests/cluster/images/redis.Containerfile", _SERVERS, wheels=False),
+}
+"""Every image by its name; it is called localhost/ponton-NAME:test."""
 _SECONDS = 1800  # one step at most, on a machine that is busy with other things
 
 
@@ -34,33 +51,33 @@ def reference(name: str) -> str:
 
 def archive(name: str) -> Path:
     """Build one image of IMAGES if anything in it has changed; gives the OCI archive that `ctr` imports."""
+    recipe = IMAGES[name]
     with _locked():
-        wheels, own = _wheels(), _own_wheel()
-        path = cache() / "images" / f"{name}-{_digest(name, wheels, own)}.tar"
+        wheels = [*_wheels().glob("*.whl"), _own_wheel()] if recipe.wheels else []
+        path = cache() / "images" / f"{name}-{_digest(name, wheels)}.tar"
         if path.exists():
             return path
-        base = _base()
+        base = _base(recipe.packages)
         say(f"building {reference(name)} ...")
         with tempfile.TemporaryDirectory(dir=cache()) as context:
-            _lay(Path(context), wheels, own)
-            recipe = ROOT / IMAGES[name] / "Containerfile"
-            line = ["bud", "--pull-never", "--timestamp", "0", "--build-arg", f"BASE={base}", "-f", str(recipe)]
-            _buildah([*line, "-t", reference(name), context])
+            _lay(Path(context), wheels)
+            line = ["bud", "--pull-never", "--timestamp", "0", "--build-arg", f"BASE={base}"]
+            _buildah([*line, "-f", str(ROOT / recipe.containerfile), "-t", reference(name), context])
         _push(reference(name), path)
         return path
 
 
 def base_reference() -> str:
     """What pods call the bare image with Python, for tests that need some program to run."""
-    return f"{_BASE}-{_base_digest()}"
+    return _base_reference(_PYTHON)
 
 
 def base_archive() -> Path:
     """The OCI archive of that image."""
     with _locked():
-        path = cache() / "images" / f"python-{_base_digest()}.tar"
+        path = cache() / "images" / f"{base_reference().rpartition(':')[2]}.tar"
         if not path.exists():
-            _push(_base(), path)
+            _push(_base(_PYTHON), path)
         return path
 
 
@@ -69,14 +86,15 @@ def _push(name: str, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         made = Path(folder) / "image.tar"
-        _buildah(["push", "--quiet", name, f"oci-archive:{made}:{name}"])
+        # Uncompressed: the archive goes no further than this machine's node.
+        _buildah(["push", "--quiet", "--disable-compression", name, f"oci-archive:{made}:{name}"])
         made.replace(path)
 
 
-def _lay(context: Path, wheels: Path, own: Path) -> None:
+def _lay(context: Path, wheels: list[Path]) -> None:
     """Fill the build's context: the wheels, and the sources of the sandbox, which is in no wheel."""
     (context / "wheels").mkdir()
-    for wheel in [*wheels.glob("*.whl"), own]:
+    for wheel in wheels:
         os.link(wheel, context / "wheels" / wheel.name)
     (context / "tests").mkdir()
     shutil.copy(ROOT / "tests" / "__init__.py", context / "tests")
@@ -84,10 +102,12 @@ def _lay(context: Path, wheels: Path, own: Path) -> None:
     shutil.copytree(ROOT / "tests" / "sandbox", context / "tests" / "sandbox", ignore=ignored)
 
 
-def _digest(name: str, wheels: Path, own: Path) -> str:
-    known = hashlib.sha256(f"{_base_digest()} {wheels.name}".encode())
-    known.update(own.read_bytes())
-    known.update((ROOT / IMAGES[name] / "Containerfile").read_bytes())
+def _digest(name: str, wheels: list[Path]) -> str:
+    """What the image is made from; wheels of others are known by name and folder, which the lock decides."""
+    known = hashlib.sha256(_base_reference(IMAGES[name].packages).encode())
+    known.update((ROOT / IMAGES[name].containerfile).read_bytes())
+    for wheel in wheels:
+        known.update(wheel.read_bytes() if wheel.name.startswith("ponton-") else str(wheel).encode())
     if name == "sandbox":
         for path in sorted((ROOT / "tests" / "sandbox").rglob("*.py")):
             known.update(f"\0{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
@@ -126,21 +146,22 @@ def _own_wheel() -> Path:
     return wheel
 
 
-def _base_digest() -> str:
-    return hashlib.sha256(f"{_SUITE} {_PACKAGES}".encode()).hexdigest()[:16]
+def _base_reference(packages: str) -> str:
+    return f"localhost/base:{hashlib.sha256(f'{_SUITE} {packages}'.encode()).hexdigest()[:16]}"
 
 
-def _base() -> str:
-    """The reference of an image with Debian's Python 3.11 and pip, in buildah's store; made when it is not there."""
-    made = base_reference()
+def _base(packages: str) -> str:
+    """The reference of a small Debian with these packages, in buildah's store; made when it is not there."""
+    made = _base_reference(packages)
     if _buildah(["images", "--quiet", "--filter", f"reference={made}"]).strip():
         return made
-    say(f"building {made} ...")
+    say(f"building a base with {packages} ...")
     with tempfile.TemporaryDirectory(dir=cache()) as folder:
         tree = f"{folder}/base.tar"
+        # As in images of Python: pip may install, as nothing else does.
         hooks = ["--customize-hook=rm -f $1/usr/lib/python3.11/EXTERNALLY-MANAGED"]
         slim = ["--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*"]
-        _run(["mmdebstrap", "--quiet", "--variant=minbase", f"--include={_PACKAGES}", *slim, *hooks, _SUITE, tree])
+        _run(["mmdebstrap", "--quiet", "--variant=minbase", f"--include={packages}", *slim, *hooks, _SUITE, tree])
         container = _buildah(["from", "scratch"]).strip()
         _buildah(["add", "--quiet", container, tree, "/"])
         _buildah(["commit", "--quiet", "--rm", "--timestamp", "0", container, made])
