@@ -69,6 +69,7 @@ def read_settings(name: str, environment: Mapping[str, str]) -> Settings:
 async def run(settings: Settings, log: Log) -> int:
     """Serve until told to end. Raises HostError."""
     metrics = Metrics(f"operator {settings.name}", version("ponton"))
+    log.counted = metrics.event
     client = Client.connect(metrics.call)
     api = KubeApi(client, settings.writes)
     make = import_module(f"ponton_operator.operators.{settings.name}").make

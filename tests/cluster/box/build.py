@@ -110,7 +110,11 @@ def _build(source: Ours | Foreign, path: Path) -> None:
         environ = {**os.environ, **_ENVIRON}
         if isinstance(source, Foreign):
             environ["GOBIN"] = made
-            _go(["install", "-p", "2", "-ldflags", f"-s -w {source.flags}", f"{source.package}@{source.version}"], "/", environ)
+            _go(
+                ["install", "-p", "2", "-ldflags", f"-s -w {source.flags}", f"{source.package}@{source.version}"],
+                "/",
+                environ,
+            )
         else:
             folder = HERE / source.folder
             go_mod = (folder / "go.mod").read_text()
