@@ -1,4 +1,4 @@
-"""The Containerfiles, read as text: what an image holds, as whom it runs, and that nothing of the sandbox is in a release.
+"""The Containerfiles, read as text: what an image holds, as whom it runs, and nothing of the sandbox in a release.
 
 That they build and run is tried on a cluster (tests/cluster).
 """

@@ -106,7 +106,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_operators_are_stopped_before_accounts_are_released_and_pods_end() -> None:
-    """They would put the finalizers back and start the pods again; a Deployment goes before pods for the same reason."""
+    """They would put the finalizers back and start pods again; a Deployment goes before pods for the same reason."""
     stand_in = cluster(account("acc-1"), shards=["acc-1-7"], desks=["wa-frontdesk"])
     await work(stand_in).run()
     assert [
