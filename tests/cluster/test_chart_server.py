@@ -51,7 +51,9 @@ def installed(api_cluster: Cluster) -> Iterator[Installed]:
 
 def notes_of(installed: Installed, values: dict[str, Any]) -> str:
     """Give what a host would be told."""
-    return installed.helm("install", "other", str(CHART), "--dry-run=server", "--set", "crds.install=false", values=values)
+    return installed.helm(
+        "install", "other", str(CHART), "--dry-run=server", "--set", "crds.install=false", values=values
+    )
 
 
 def yaml_of(notes: str) -> Object:
