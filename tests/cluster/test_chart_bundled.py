@@ -1,11 +1,11 @@
-"""The bundled Prosody and Redis with what the chart gives them, run here as processes: paths are the only difference."""
+"""The bundled Prosody and Redis with what the chart gives them, run as processes: only paths and ports differ."""
 
 import asyncio
 import base64
 import os
 import re
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -76,7 +76,7 @@ async def redis(port: int, *commands: str) -> list[str]:
 
 
 @pytest.fixture
-def redis_start(objects: list[Object], tmp_path: Path) -> Iterator[tuple[str, int, str, Path]]:
+def redis_start(objects: list[Object], tmp_path: Path) -> tuple[str, int, str, Path]:
     """Give the start script of Redis, its port, the password, and its volume."""
     port = free_port()
     config = named(objects, "ConfigMap", "wa-ponton-redis")["data"]
@@ -91,7 +91,7 @@ def redis_start(objects: list[Object], tmp_path: Path) -> Iterator[tuple[str, in
         return text
 
     write(etc, {"redis.conf": here(config["redis.conf"]).replace("bind * -::*", f"bind 127.0.0.1\nport {port}")})
-    yield here(config["start.sh"]), port, secret["password"], volume
+    return here(config["start.sh"]), port, secret["password"], volume
 
 
 async def test_redis_knows_its_control_plane_and_nobody_else(redis_start: tuple[str, int, str, Path]) -> None:
