@@ -28,6 +28,21 @@ def test_the_last_state_is_left_for_the_operator(tmp_path: Path) -> None:
     assert ["last-state.json"] == [each.name for each in tmp_path.iterdir()]
 
 
+def test_in_a_pod_the_same_is_left_where_the_kubelet_reads(tmp_path: Path) -> None:
+    """The kubelet makes the file; where there is none nothing is made, and a link is not followed."""
+    message, other = tmp_path / "termination-log", tmp_path / "other"
+    leave(tmp_path, STATE, message)
+    assert not message.exists()
+    message.write_text("something longer than a state " * 20)
+    leave(tmp_path, STATE, message)
+    assert json.loads((tmp_path / "last-state.json").read_text()) == json.loads(message.read_text())
+    other.write_text("untouched")
+    message.unlink()
+    message.symlink_to(other)
+    leave(tmp_path, STATE, message)
+    assert "untouched" == other.read_text()
+
+
 def test_a_full_disk_does_not_keep_it_from_ending(tmp_path: Path) -> None:
     """Ends without the file when it cannot be written."""
     leave(tmp_path / "nowhere", STATE)

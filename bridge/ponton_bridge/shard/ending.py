@@ -1,7 +1,8 @@
 """What a shard leaves behind: its last state in a file that the operator reads when Redis was away.
 
 `last-state.json` in the store folder, replaced atomically at each change of state. Written and read by the shard
-program; the control plane reads it after the process has ended and ignores that of another epoch or instance.
+program; the control plane reads it after the process has ended and ignores that of another epoch or instance. On a
+cluster nobody can look into the store, so the same is left in the container's termination message.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ from typing import Final
 from ponton_bridge.model.states import TABLE, Phase, Reason
 
 FILE: Final = "last-state.json"
+MESSAGE: Final = Path("/dev/termination-log")  # the kubelet makes it, and shows what it holds when the container ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class LastState:
     paired: int = 0
 
 
-def leave(folder: Path, state: LastState) -> None:
+def leave(folder: Path, state: LastState, message: Path = MESSAGE) -> None:
     """Write it; a full disk must not keep a shard from ending. Blocks for as long as the disk takes."""
     fresh = folder / (FILE + ".new")
     with contextlib.suppress(OSError):
@@ -36,6 +38,10 @@ def leave(folder: Path, state: LastState) -> None:
         with os.fdopen(handle, "w") as file:
             json.dump(asdict(state), file)
         fresh.replace(folder / FILE)
+    with contextlib.suppress(OSError):  # not there but in a pod
+        handle = os.open(message, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW)
+        with os.fdopen(handle, "w") as file:
+            json.dump(asdict(state), file)
 
 
 def ended_before(folder: Path, epoch: int) -> Reason | None:

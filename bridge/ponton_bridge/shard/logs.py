@@ -56,10 +56,7 @@ def _clean(key: str, value: Value) -> Value:
 
 
 class Log:
-    """Writes events; `bound` fields go with each of them. Levels: debug, info, warning, error.
-
-    `counted(event)` is told of every event, also of those below the level; operators make a metric of it.
-    """
+    """Writes events; `bound` fields go with each of them. Levels: debug, info, warning, error."""
 
     def __init__(
         self,
@@ -73,11 +70,9 @@ class Log:
         self._out = out or sys.stderr
         self._clock = clock
         self._bound = dict(bound or {})
-        self.counted: Callable[[str], None] = lambda _event: None
 
     def __call__(self, event: StrEnum, level: str = "info", **fields: Value) -> None:
         """Write one event; a broken stderr is no reason to end."""
-        self.counted(str(event))
         if logging.getLevelNamesMapping()[level.upper()] < self._level:
             return
         line = {"time": round(self._clock(), 3), "level": level, "event": str(event)} | self._bound | redact(fields)

@@ -19,7 +19,7 @@ from kubernetes.config import ConfigException
 
 from ponton_bridge.model.errors import HostError
 from ponton_operator.cluster.kube_errors import KubeError, NotFound, Unavailable, error_of
-from ponton_operator.cluster.kube_kinds import PODS, Kind, Obj
+from ponton_operator.cluster.kube_kinds import LEASES, PODS, Kind, Obj
 
 CONNECT: Final = 3.0  # seconds
 READ: Final = 15.0  # seconds without a byte; a page of a long list takes one or two
@@ -42,6 +42,8 @@ class Client:
     def __init__(self, client: ApiClient, counted: Counted = lambda *_: None) -> None:
         self._client = client
         self._counted = counted
+        # Whether the Lease may be another's by now: a process that was stopped and wakes must not write any more.
+        self.fence: Callable[[], bool] = lambda: False
 
     @classmethod
     def connect(cls, counted: Counted = lambda *_: None) -> "Client":
@@ -73,6 +75,8 @@ class Client:
         """Do one call and give its answer; `verb` is that of RBAC. Raises KubeError."""
         began, result = time.monotonic(), "ok"
         try:
+            if verb not in _READS and kind is not LEASES and self.fence():
+                raise Unavailable("LeaseLost")
             return self._call(_METHODS[verb], path, dict(query or {}), body, content, accept, seconds)
         except KubeError as error:
             result = type(error).__name__
@@ -130,6 +134,7 @@ class Client:
         return value
 
 
+_READS: Final = frozenset({"get", "list"})
 _METHODS: Final = {
     "get": "GET", "list": "GET", "create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE",
 }  # fmt: skip

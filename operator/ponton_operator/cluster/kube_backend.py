@@ -71,11 +71,12 @@ class KubeBackend:
     share: Callable[[], float] = lambda: float("inf")
     later: Callable[[str, float], None] = lambda *_: None  # plan an account again after so many seconds
     apart: float = APART
+    blocked: bool = False  # the gateway's secrets cannot be read
     _terminating: set[str] = field(default_factory=set)
 
     def limits(self) -> tuple[Scaling, Rollout]:
         """Give the gateway's, and no more than the API server can take from all of them."""
-        resource, most = self.shards.gateway.resource, self.share()
+        resource, most = self.shards.source.resource, self.share()
         scaling, rollout = (resource.spec.scaling, resource.spec.rollout) if resource else (Scaling(), Rollout())
         if scaling.starts_per_second <= most:
             return scaling, rollout
@@ -84,8 +85,8 @@ class KubeBackend:
 
     def template(self) -> Template:
         """Give the gateway's."""
-        resource = self.shards.gateway.resource
-        return Template(self.shards.gateway.revision, resource.status if resource else GatewayStatus())
+        resource = self.shards.source.resource
+        return Template(self.shards.source.revision, resource.status if resource else GatewayStatus())
 
     def all(self) -> list[BridgeAccount]:
         """Give the accounts of this gateway."""
@@ -111,10 +112,10 @@ class KubeBackend:
             state=held.state,
             twin=self.accounts.owners.twin(name),
             permit=held.permit,
-            revision=self.shards.gateway.revision,
+            revision=self._revision(held),
             outcome=held.outcome,
             obstacle=self._obstacle(),
-            paused=(resource := self.shards.gateway.resource) is not None and is_paused(resource.metadata),
+            paused=(resource := self.shards.source.resource) is not None and is_paused(resource.metadata),
             terminating=name in self._terminating,
         )
 
@@ -136,7 +137,7 @@ class KubeBackend:
             await self.shards.go_on(mine)
         for pod in list(self.shards.pods.of(meta.namespace, name).values()):
             if pod.look is not None and now >= pod.look:
-                await self.shards.look(pod.namespace, pod.name)
+                await self.shards.look(pod.namespace, name, pod.process.epoch)
         looks = [pod.look for pod in self.shards.pods.of(meta.namespace, name).values() if pod.look is not None]
         if mine.pending:
             looks.append(mine.pending.due)
@@ -213,10 +214,15 @@ class KubeBackend:
         assert isinstance(held, KubeHeld)  # noqa: S101  # made by `Accounts` alone; for the type checker
         return held
 
+    def _revision(self, held: Held) -> str:
+        """Give what a new shard would run; without a gateway what runs is the best there is."""
+        shard = held.account.status.shard
+        return self.shards.source.revision if self.shards.source.resource or not shard else shard.revision
+
     def _obstacle(self) -> str:
-        if self.shards.gateway.resource is None:
+        if self.shards.source.resource is None:
             return Own.GATEWAY_MISSING
-        return "" if self.shards.coordination else Own.GATEWAY_NOT_READY
+        return Own.GATEWAY_NOT_READY if self.blocked or not self.shards.coordination else ""
 
     def _remember(self, held: KubeHeld, epoch: int) -> None:
         """Note a Secret that nobody will collect, since its pod vanished while nobody looked."""
@@ -247,10 +253,10 @@ class KubeBackend:
         raise Stale
 
     def _take(self, held: KubeHeld, answer: Obj) -> None:
-        """Take an account from an answer of the API server, which is newer than all we have."""
+        """Take an account from an answer of the API server, unless the watch was faster with something newer."""
         try:
-            held.account = BridgeAccount.model_validate(answer)
+            account = BridgeAccount.model_validate(answer)
         except ValidationError:  # somebody else's field in the status; what we know stays, and is read again
             self.log(OperatorEvent.ACCOUNT_REFUSED, "warning", account=held.account.metadata.name)
             raise Stale from None
-        self.accounts.owners.put(held.account)
+        self.accounts.put(account, self.clock())

@@ -1,7 +1,7 @@
 """All that belongs to one gateway on a cluster: its secrets, its Redis, its accounts, the loop over them.
 
-Made by `operators.accounts` for each gateway that an account or a BridgeGateway names. Accounts are taken in at any time
-and planned once the fleet is open, that is when everything that there is has been listed.
+The cluster's counterpart of `local_runtime`, made by `operators.accounts` for each gateway that an account or a
+BridgeGateway names. Accounts are taken in at any time, and planned once it is open: when all that there is was listed.
 """
 
 import asyncio
@@ -10,28 +10,34 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from pydantic import ValidationError
+
 from ponton_bridge.model.errors import HostError
+from ponton_bridge.model.states import Phase
 from ponton_bridge.shard.logs import Log
 from ponton_operator.cluster.coordination import Coordination
 from ponton_operator.cluster.events import OperatorEvent
 from ponton_operator.cluster.kube_api import KubeApi
 from ponton_operator.cluster.kube_backend import Going, KubeBackend
-from ponton_operator.cluster.kube_gateway import KubeGateway
+from ponton_operator.cluster.kube_errors import KubeError
 from ponton_operator.cluster.kube_notices import Notices
 from ponton_operator.cluster.kube_registry import Accounts, Pods
+from ponton_operator.cluster.kube_rollout import write_turn
 from ponton_operator.cluster.kube_shards import KubeShards
+from ponton_operator.cluster.kube_source import Source
 from ponton_operator.cluster.metrics import Metrics
 from ponton_operator.cluster.reconcile import Reconciler
 from ponton_operator.resources.account import BridgeAccount
+from ponton_operator.resources.base import is_paused
 from ponton_operator.resources.gateway import BridgeGateway
 
-KEEP: Final = 10.0  # seconds between looks at secrets that cannot be read, and at figures
+KEEP: Final = 5.0  # seconds between looks at secrets that cannot be read, at the rollout, at figures
 RELOAD: Final = 60.0  # seconds after which secrets that could be read are looked at again
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all fleets of a program share."""
+    """What all gateways of a program share."""
 
     api: KubeApi
     pods: Pods
@@ -43,15 +49,15 @@ class Shared:
     share: Callable[[], float]
 
 
-class Fleet:
+class KubeRuntime:
     """One gateway, known by namespace and name."""
 
     def __init__(self, shared: Shared, namespace: str, name: str) -> None:
         self._shared, self._namespace, self._name = shared, namespace, name
-        self.gateway = KubeGateway(shared.api, namespace, name, shared.image)
+        self.source = Source(shared.api, name, shared.image)
         self.accounts = Accounts()
         self.shards = KubeShards(
-            shared.api, self.gateway, shared.pods, shared.log, stepped=shared.metrics.step
+            shared.api, self.source, shared.pods, shared.log, stepped=shared.metrics.step
         )  # fmt: skip
         self.backend = KubeBackend(
             shared.api, self.accounts, self.shards, shared.notices, shared.going, shared.log, share=shared.share
@@ -68,6 +74,8 @@ class Fleet:
         self._reading: asyncio.Task[None] | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._loaded = 0.0
+        self._hurry = asyncio.Event()
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Begin: connect, and plan everything that was taken in."""
@@ -89,11 +97,11 @@ class Fleet:
 
     def use(self, resource: BridgeGateway | None) -> None:
         """Take the gateway as it was seen, None when it is gone."""
-        paused = self.gateway.resource and self.gateway.resource.metadata.annotations
-        changed = self.gateway.use(resource)
-        if (changed or paused != (resource and resource.metadata.annotations)) and self._opened:
-            self.reconciler.admit()
-            self.touch_all()
+        if not self.source.use(resource) or not self._opened:
+            return
+        self._hurry.set()
+        self.reconciler.admit()
+        self.touch_all()
 
     def take(self, account: BridgeAccount) -> None:
         """Take an account as it was seen."""
@@ -119,21 +127,26 @@ class Fleet:
 
     async def _connect(self) -> None:
         """Have secrets at hand and Redis known; what is in the way is told once, and tried again."""
-        if self.gateway.resource is None:
+        if self.source.resource is None:
             return
-        log, name = self._shared.log, self._name
-        try:
-            await self.gateway.load()
-            self._follow(self.gateway.redis_url, self.gateway.master)
-            problem = ""
-        except HostError as error:
-            problem = type(error).__name__
+        log, name, problem = self._shared.log, self._name, ""
         self._loaded = asyncio.get_running_loop().time()
+        try:
+            gateway = await self.source.load()
+            self._follow(gateway.redis_url, gateway.master)
+            problem = "SecretUnusable" if gateway.problems else ""
+        except HostError as error:
+            if isinstance(error, KubeError) and self.shards.coordination:
+                return  # what was read last still counts
+            problem = type(error).__name__
         before, self._problem = self._problem, problem
+        if bool(problem) != self.backend.blocked:
+            self.backend.blocked = bool(problem)
+            self.touch_all()
         if problem and problem != before:
             log(OperatorEvent.GATEWAY_NOT_READY, "warning", gateway=name, why=problem)
         elif not problem and (before or not self._opened):
-            log(OperatorEvent.GATEWAY_READY, gateway=name, revision=self.gateway.revision)
+            log(OperatorEvent.GATEWAY_READY, gateway=name, revision=self.source.revision)
 
     def _follow(self, url: str, master: str) -> None:
         """Read the states of shards from this Redis from now on. Raises HostError when it has no good URL."""
@@ -149,22 +162,37 @@ class Fleet:
         if reading:
             reading.cancel()
         if old:
-            self._closing = asyncio.get_running_loop().create_task(old.close())
+            closing = asyncio.get_running_loop().create_task(old.close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
         self.touch_all()
 
     async def _keep(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(KEEP)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), KEEP)
+            self._hurry.clear()
             dead = self._reading is not None and self._reading.done()
-            if self._problem or dead or not self._reading or loop.time() - self._loaded > RELOAD:
+            stale = loop.time() - self._loaded > RELOAD
+            if self._problem or dead or not self._reading or stale:
                 await self._connect()
+            await self._tell_rollout()
             self._figures()
 
+    async def _tell_rollout(self) -> None:
+        """Write how far the rollout is, if that is new; when somebody else wrote meanwhile, the next time does."""
+        if (resource := self.source.resource) is None or self.backend.blocked or is_paused(resource.metadata):
+            return
+        with suppress(KubeError, ValidationError):
+            answer = await write_turn(self._shared.api, resource, self.reconciler.turn(), self.backend.clock())
+            if answer:
+                self.source.use(BridgeGateway.model_validate(answer))
+
     def _figures(self) -> None:
-        phases: dict[str, int] = {}
+        phases = dict.fromkeys(map(str, Phase), 0)
         for held in self.accounts.held.values():
-            phases[held.account.status.phase] = phases.get(held.account.status.phase, 0) + 1
+            phases[str(held.account.status.phase)] += 1
         where = f"{self._namespace}/{self._name}"
         for phase, count in phases.items():
             self._shared.metrics.state(f"accounts {phase}", where, count)

@@ -16,9 +16,10 @@ from ponton_operator.cluster.coordination import START_SECONDS, Coordination
 from ponton_operator.cluster.events import Event, OperatorEvent
 from ponton_operator.cluster.kube_api import KubeApi
 from ponton_operator.cluster.kube_errors import Conflict, Forbidden, Invalid, KubeError
-from ponton_operator.cluster.kube_gateway import KubeGateway
 from ponton_operator.cluster.kube_kinds import CLAIMS, PODS, SECRETS, Kind, Obj
 from ponton_operator.cluster.kube_registry import KubeHeld, Pending, Pods
+from ponton_operator.cluster.kube_source import NoGateway, Source
+from ponton_operator.cluster.prosody import ProsodyControl
 from ponton_operator.plan.manifests_shard import GRACE, Launch, shard_claim, shard_name, shard_pod, shard_secret
 from ponton_operator.plan.pods import OVERDUE, read_pod
 from ponton_operator.plan.values import Clean, Outcome, Step
@@ -43,7 +44,7 @@ class KubeShards:
     """The shards of one gateway; `stepped(step, seconds)` is told how long the steps of a start took."""
 
     api: KubeApi
-    gateway: KubeGateway
+    source: Source
     pods: Pods
     log: Log
     coordination: Coordination | None = None
@@ -78,9 +79,9 @@ class KubeShards:
         if held.pending and held.pending.epoch == epoch:
             name = shard_name(meta.name, epoch)
             if await self.api.delete(PODS, meta.namespace, name):  # it was made, though we did not hear of it
-                await self.look(meta.namespace, name)
+                await self.look(meta.namespace, meta.name, epoch)
             if not self.pods.of(meta.namespace, meta.name).get(epoch):
-                self.pods.never(meta.namespace, meta.name, self.gateway.name, epoch)
+                self.pods.never(meta.namespace, meta.name, self.source.name, epoch)
             held.pending = None
             return
         pod = self.pods.of(meta.namespace, meta.name).get(epoch)
@@ -116,13 +117,13 @@ class KubeShards:
         if self.coordination and not self.pods.of(meta.namespace, meta.name):
             self.coordination.rest(meta.name)
 
-    async def look(self, namespace: str, name: str) -> None:
+    async def look(self, namespace: str, account: str, epoch: int) -> None:
         """See how a pod is, whatever the watch says. Raises KubeError."""
-        found = await self.api.find(PODS, namespace, name)
-        known = next((pod for pod in self.pods.all() if (pod.namespace, pod.name) == (namespace, name)), None)
+        found = await self.api.find(PODS, namespace, shard_name(account, epoch))
+        known = self.pods.of(namespace, account).get(epoch)
         pod = read_pod(found, self.clock(), self.lost_nodes) if found else None
         if known and (pod is None or pod.uid != known.uid):
-            self.pods.gone(namespace, known.account, known.uid)
+            self.pods.gone(namespace, account, known.uid)
         if pod:
             self.pods.put(pod)
 
@@ -148,17 +149,17 @@ class KubeShards:
     async def _launch(self, account: BridgeAccount, pending: Pending) -> Obj:
         """Make everything that a shard needs, and its pod last. Raises HostError."""
         name, epoch, began = account.metadata.name, pending.epoch, time.monotonic()
-        await self.gateway.load()
+        gateway = await self.source.load()
         if self.coordination is None:
-            raise HostError("The gateway's Redis is not known yet.")
-        launch = self.gateway.launch(account, epoch)
-        files = self.gateway.files(account, epoch, self.coordination.shard_url(name, epoch))
+            raise NoGateway("The gateway's Redis is not known yet.")
+        launch = self.source.launch(account, epoch)
+        files = gateway.tell_shard(account, epoch, self.coordination.shard_url(name, epoch)).secrets
         namespace = account.metadata.namespace
         done = await asyncio.gather(
             self._claim(launch, pending),
             self._make(SECRETS, namespace, shard_secret(launch, files)),
             self.coordination.prepare(name, epoch),
-            self._assign(account.spec.owner, epoch),
+            self._assign(gateway.prosody(), account.spec.owner, epoch),
             return_exceptions=True,
         )
         for failure in done:
@@ -192,10 +193,10 @@ class KubeShards:
         if found is None:
             await self._make(CLAIMS, meta.namespace, shard_claim(launch))
 
-    async def _assign(self, owner: str, epoch: int) -> None:
+    async def _assign(self, prosody: ProsodyControl, owner: str, epoch: int) -> None:
         """Raise the fence and let stanzas wait for the shard; without Prosody it starts all the same and tries."""
         try:
-            await asyncio.wait_for(self.gateway.prosody().assign(owner, epoch), START_SECONDS)
+            await asyncio.wait_for(prosody.assign(owner, epoch), START_SECONDS)
         except (HostError, TimeoutError) as error:
             self.log(Event.PROSODY_REFUSED, "warning", epoch=epoch, why=type(error).__name__)
 
@@ -207,8 +208,8 @@ class KubeShards:
         return await self.coordination.unlink(account.metadata.name, seconds)
 
     async def _release(self, account: BridgeAccount, _: float) -> str:
-        await self.gateway.load()
-        await self.gateway.prosody().release(account.spec.owner)
+        gateway = await self.source.load()
+        await gateway.prosody().release(account.spec.owner)
         return ""
 
     async def _forget(self, account: BridgeAccount, _: float) -> str:

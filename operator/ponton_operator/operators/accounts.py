@@ -1,4 +1,4 @@
-"""The accounts operator: watches accounts, gateways, pods and (if it may) nodes, and hands what it sees to the fleets.
+"""The accounts operator: watches accounts, gateways, pods and (if it may) nodes, hands on what it sees.
 
 Started by `programs.operator` within `guard`. Everything that there is is listed once before kopf watches, so that
 nothing is planned on half a view; what a watch missed is found by a sweep now and then. Several gateways in several
@@ -15,10 +15,10 @@ from pydantic import ValidationError
 from ponton_operator.cluster.events import OperatorEvent
 from ponton_operator.cluster.kube_backend import Going
 from ponton_operator.cluster.kube_errors import KubeError
-from ponton_operator.cluster.kube_fleet import Fleet, Shared
 from ponton_operator.cluster.kube_kinds import ACCOUNTS, GATEWAYS, NODES, PODS, Kind, Obj
 from ponton_operator.cluster.kube_notices import Notices
 from ponton_operator.cluster.kube_registry import Pods
+from ponton_operator.cluster.kube_runtime import KubeRuntime, Shared
 from ponton_operator.operators.guard import Context
 from ponton_operator.plan.manifests_shard import SELECTOR
 from ponton_operator.plan.pods import Pod, read_pod
@@ -43,8 +43,8 @@ class AccountsOperator:
     def __init__(self, context: Context) -> None:
         self._context, self._api, self._log = context, context.api, context.log
         self.pods = Pods()
-        self.fleets: dict[Key, Fleet] = {}
-        self._where: dict[Key, Key] = {}  # the fleet of each account
+        self.gateways: dict[Key, KubeRuntime] = {}
+        self._where: dict[Key, Key] = {}  # the gateway of each account
         self._lost: frozenset[str] = frozenset()
         self._opened = False
         self._opening: set[asyncio.Task[None]] = set()
@@ -83,9 +83,9 @@ class AccountsOperator:
             async for page in self._api.pages(ACCOUNTS, namespace):
                 for account in page:
                     self._account(account, gone=False)
-        self._log(OperatorEvent.LISTED, accounts=len(self._where), gateways=len(self.fleets))
+        self._log(OperatorEvent.LISTED, accounts=len(self._where), gateways=len(self.gateways))
         self._opened = True
-        await asyncio.gather(*(fleet.open() for fleet in list(self.fleets.values())))
+        await asyncio.gather(*(runtime.open() for runtime in list(self.gateways.values())))
         self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
 
     async def close(self) -> None:
@@ -93,7 +93,7 @@ class AccountsOperator:
         for task in (self._sweeping, *self._opening):
             if task:
                 task.cancel()
-        await asyncio.gather(*(fleet.close() for fleet in self.fleets.values()))
+        await asyncio.gather(*(runtime.close() for runtime in self.gateways.values()))
 
     # ---- what kopf tells -----------------------------------------------------------------------------------
 
@@ -121,20 +121,20 @@ class AccountsOperator:
     def _share(self) -> float:
         """Give the starts a second that one gateway may have: what the API server can take, among those that wait."""
         writes = self._context.settings.writes
-        waiting = sum(1 for fleet in self.fleets.values() if fleet.reconciler.waiting)
+        waiting = sum(1 for runtime in self.gateways.values() if runtime.reconciler.waiting)
         return writes / WRITES_OF_A_START / max(1, waiting) if writes else float("inf")
 
-    def _fleet(self, key: Key) -> Fleet:
-        """Give the fleet of a gateway, a new one if it was not known."""
-        if key not in self.fleets:
-            fleet = self.fleets[key] = Fleet(self._shared, *key)
-            fleet.shards.lost_nodes = self._lost
+    def _served(self, key: Key) -> KubeRuntime:
+        """Give the runtime of a gateway, a new one if it was not known."""
+        if key not in self.gateways:
+            runtime = self.gateways[key] = KubeRuntime(self._shared, *key)
+            runtime.shards.lost_nodes = self._lost
             if self._opened:
-                self._later(fleet)
-        return self.fleets[key]
+                self._later(runtime)
+        return self.gateways[key]
 
-    def _later(self, fleet: Fleet) -> None:
-        task = asyncio.get_running_loop().create_task(fleet.open())
+    def _later(self, runtime: KubeRuntime) -> None:
+        task = asyncio.get_running_loop().create_task(runtime.open())
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 
@@ -144,9 +144,9 @@ class AccountsOperator:
         before = self._where.get(key)
         if gone:
             self._where.pop(key, None)
-            held = self.fleets[before].accounts.held.get(key[1]) if before else None
+            held = self.gateways[before].accounts.held.get(key[1]) if before else None
             if before and held and held.account.metadata.uid == meta.get("uid"):
-                self.fleets[before].gone(key[1])
+                self.gateways[before].gone(key[1])
             return
         try:
             account = BridgeAccount.model_validate(raw)
@@ -155,9 +155,9 @@ class AccountsOperator:
             return
         now = (key[0], account.spec.gateway_ref.name)
         if before and before != now:
-            self.fleets[before].gone(key[1])
+            self.gateways[before].gone(key[1])
         self._where[key] = now
-        self._fleet(now).take(account)
+        self._served(now).take(account)
 
     def _gateway(self, raw: Obj, *, gone: bool) -> None:
         meta = raw["metadata"]
@@ -167,7 +167,7 @@ class AccountsOperator:
         except ValidationError:
             self._log(OperatorEvent.GATEWAY_REFUSED, "warning", gateway=key[1])
             return
-        self._fleet(key).use(resource)
+        self._served(key).use(resource)
 
     def _pod(self, raw: Obj, *, gone: bool) -> None:
         pod = read_pod(raw, self._now(), self._lost)
@@ -180,7 +180,7 @@ class AccountsOperator:
             return
         news = self.pods.gone(pod.namespace, pod.account, pod.uid, pod) if gone else self.pods.put(pod)
         if news and where:
-            self.fleets[where].touch(pod.account)
+            self.gateways[where].touch(pod.account)
 
     def _node(self, raw: Obj, *, gone: bool) -> None:
         """Note whether a node answers; its pods are looked at again if that has changed."""
@@ -189,8 +189,8 @@ class AccountsOperator:
         if away == (name in self._lost):
             return
         self._lost = self._lost | {name} if away else self._lost - {name}
-        for fleet in self.fleets.values():
-            fleet.shards.lost_nodes = self._lost
+        for runtime in self.gateways.values():
+            runtime.shards.lost_nodes = self._lost
         for pod in [pod for pod in self.pods.all() if pod.node == name]:
             self._look(pod)
 
@@ -198,13 +198,13 @@ class AccountsOperator:
         """Have a pod read anew, whatever the watch says."""
         self.pods.suspect(pod)
         if where := self._where.get((pod.namespace, pod.account)):
-            self.fleets[where].touch(pod.account)
+            self.gateways[where].touch(pod.account)
 
     def _now(self) -> float:
         return self._context.clock()
 
     async def _sweep(self) -> None:
-        """Find what is gone although no watch said so: kopf lists anew after a gap and does not tell what is missing."""
+        """Find what is gone although no watch said so: after a gap kopf lists anew, and not what is missing."""
         while True:
             await asyncio.sleep(SWEEP)
             try:
@@ -229,7 +229,7 @@ class AccountsOperator:
 
     def _uids(self) -> Iterator[tuple[Key, str]]:
         for key, where in self._where.items():
-            if held := self.fleets[where].accounts.held.get(key[1]):
+            if held := self.gateways[where].accounts.held.get(key[1]):
                 yield key, held.account.metadata.uid
 
     async def _names(self, kind: Kind, labels: str) -> AsyncIterator[str]:

@@ -26,6 +26,7 @@ from ponton_operator.operators.streams import Streams
 REQUEST: Final = 20.0  # seconds for a call of kopf's own, which are lists
 INACTIVE: Final = 70.0  # seconds without a bookmark, which the server sends every 60
 DEAD: Final = 140.0  # seconds without anything in a watch: kopf's own reconnecting did not help
+OURS: Final = "app.kubernetes.io/managed-by=ponton"
 END: Final = 20.0  # seconds for what runs to end when we are told to; the kubelet gives 30
 
 
@@ -100,6 +101,7 @@ class Guard:
         if not await self._hold(stop):
             return
         self.lease.keep()
+        self.context.api.client.fence = self.lease.overdue
         self.working = True
         log(OperatorEvent.OPERATOR_WORKS)
         try:
@@ -157,6 +159,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.networking.request_timeout = REQUEST
     settings.watching.inactivity_timeout = INACTIVE
     settings.watching.chunk_size = 500
+    settings.watching.label_selectors["v1", "pods"] = OURS  # others' pods are none of our business, nor of our memory
     settings.queueing.idle_timeout = 1.0  # a worker of an object that rests costs memory
     settings.queueing.exit_timeout = 1.0
     logging.getLogger("kopf").setLevel(logging.WARNING)

@@ -56,7 +56,8 @@ class Observed:
     `state` is the newest that a shard told, of whatever epoch. `twin` names an older resource of the same owner.
     `permit`: the fleet lets this account start (or be restarted) now. `revision` is what a new shard would run.
     `obstacle`: why no shard can be started at all now, a reason of `resources.conditions.Own`; '' for nothing.
-    `paused`: the host keeps our hands off the whole gateway. `terminating`: all that there is around the account is being removed, so nothing can be unlinked any more.
+    `paused`: the host keeps our hands off the whole gateway. `terminating`: all that there is around the account is
+    being removed, so nothing can be unlinked any more.
     """
 
     processes: tuple[Process, ...] = ()

@@ -10,13 +10,14 @@ import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from importlib import import_module
 from importlib.metadata import version
 from typing import Final
 
 from ponton_bridge.model.errors import HostError
 from ponton_bridge.shard.config import LEVELS
-from ponton_bridge.shard.logs import Log
+from ponton_bridge.shard.logs import Log, Value
 from ponton_operator.cluster.events import OperatorEvent
 from ponton_operator.cluster.health import Health
 from ponton_operator.cluster.kube_api import WRITES, Client, KubeApi
@@ -66,10 +67,23 @@ def read_settings(name: str, environment: Mapping[str, str]) -> Settings:
     )
 
 
-async def run(settings: Settings, log: Log) -> int:
+class CountingLog(Log):
+    """A log whose events are counted, so that an alert can rest on them."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        super().__init__(settings.log_level, bound={"program": f"operator {settings.name}"})
+        self._metrics = metrics
+
+    def __call__(self, event: StrEnum, level: str = "info", **fields: Value) -> None:
+        """Write and count one event."""
+        self._metrics.event(event)
+        super().__call__(event, level, **fields)
+
+
+async def run(settings: Settings) -> int:
     """Serve until told to end. Raises HostError."""
     metrics = Metrics(f"operator {settings.name}", version("ponton"))
-    log.counted = metrics.event
+    log = CountingLog(settings, metrics)
     client = Client.connect(metrics.call)
     api = KubeApi(client, settings.writes)
     make = import_module(f"ponton_operator.operators.{settings.name}").make
@@ -97,7 +111,7 @@ def main(arguments: Sequence[str]) -> int:
         settings = read_settings(name, os.environ)
         log = Log(settings.log_level, bound={"program": f"operator {name}"})
         log.catch_libraries()
-        return asyncio.run(run(settings, log))
+        return asyncio.run(run(settings))
     except KubeError as problem:  # not answering is no fault of the host's settings
         log.failure(OperatorEvent.OPERATOR_FAILED, problem)
         return EX_TEMPFAIL
