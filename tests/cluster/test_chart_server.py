@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ponton_operator.resources.account import FINALIZER
 from tests.cluster.chart_kit import CHART, EVERYTHING, RELEASE, Object, Refused, helm
 from tests.cluster.reach import Cluster
 
@@ -170,3 +171,18 @@ def test_a_wrong_value_is_refused_before_anything_is_made(installed: Installed) 
     """By the schema, in the host's own terms."""
     with pytest.raises(Refused, match="additional properties 'enable' not allowed"):
         installed.helm("upgrade", RELEASE, str(CHART), values={"redis": {"enable": True}})
+
+
+def test_a_namespace_whose_operators_are_gone_can_be_removed(installed: Installed) -> None:
+    """By what the host's guide says: accounts wait for somebody to unlink them, until their finalizers are taken off."""
+    patch = '{"metadata":{"finalizers":null}}'
+    assert f"--type=merge -p '{patch}'" in (CHART.parents[1] / "docs" / "kubernetes.md").read_text(encoding="utf-8")
+    cluster = installed.cluster
+    with cluster.namespace() as name:
+        account = yaml_of(installed.notes)
+        account["metadata"] |= {"namespace": name, "finalizers": [FINALIZER]}
+        cluster.apply(account)
+        cluster.kubectl("delete", "namespace", name, "--wait=false")
+        for found in cluster.kubectl("get", "bridgeaccounts", "-n", name, "-o", "name").split():
+            cluster.kubectl("patch", "-n", name, found, "--type=merge", "-p", patch)
+        cluster.kubectl("wait", "--for=delete", f"namespace/{name}", "--timeout=60s")
