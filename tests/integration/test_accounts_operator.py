@@ -380,7 +380,7 @@ async def test_a_missing_secret_is_told_and_its_coming_noticed(
 ) -> None:
     """Secrets are not watched: they are looked at again now and then."""
     monkeypatch.setattr("ponton_operator.cluster.kube_runtime.KEEP", 0.1)
-    monkeypatch.setattr("ponton_operator.cluster.kube_source.FRESH", 0.0)
+    monkeypatch.setattr("ponton_operator.cluster.kube_gateway.FRESH", 0.0)
     fake.remove("secrets", NS, "gw")
     await here.start()
     here.account()

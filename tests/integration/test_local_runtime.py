@@ -238,6 +238,8 @@ async def test_a_changed_template_reaches_the_shard(world: World) -> None:
         world.write_gateway(shard={"codesPerAttempt": 3})
         await until(lambda: len(world.started("acc-1")) == 2)
         await until(lambda: not world.gateway_status().get("problems"))
+        await until(lambda: world.gateway_status().get("wave") == "Done")
+        assert world.gateway_status()["revision"] == world.gateway_status()["waveRevision"]
     assert ["6", "3"] == [told["environment"]["PONTON_CODES"] for told in world.started("acc-1")]
 
 

@@ -1,9 +1,10 @@
 """A day of 10,000 accounts on simulated time: what their shards need, and what the scaler and the fleet's limits do.
 
 Used by test_scaling_day.py. Everything is drawn from one seed. Each account has a level of memory, awake hours, and
-bursts of load that come at awake hours: memory climbs at some rate to some peak, stays, and falls slowly. Accounts whose
-memory climbs are looked at in each sweep, as by the real scaler; those at rest, of which a look finds nothing new, every
-half hour. Besides, some never link, lose WhatsApp or crash, and at noon a fifth of the fleet has to log in anew.
+bursts of load that come at awake hours: memory climbs at some rate to some peak, stays, and falls slowly. Accounts
+whose memory climbs are looked at in each sweep, as by the real scaler; those at rest, of which a look finds nothing
+new, every half hour. Besides, some never link, lose WhatsApp or crash, and at noon a fifth of the fleet has to log in
+anew.
 """
 
 import heapq
@@ -90,13 +91,16 @@ class Boat:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """A shard killed for its memory; `seconds` went by between the mark for a move and the limit."""
+    """A shard killed for its memory; `seconds` went by between the mark for a move and the limit.
+
+    `since_down` went by since it was moved down, if that was its last move.
+    """
 
     name: str
     at: float
     tier: str
     seconds: float
-    since_move: float
+    since_down: float
 
 
 @dataclass(slots=True)
@@ -195,9 +199,10 @@ class Day:
     def _kill(self, name: str, boat: Boat, burst: Burst, now: float) -> None:
         """Let the container start again in its pod, as the kubelet does; the burst is over."""
         boat.oom = now
-        moved = now - boat.moves[-1][0] if boat.moves else math.inf
+        down = boat.moves and size_of(SIZES, boat.moves[-1][1]).limit > boat.size.limit
+        since_down = now - boat.moves[-1][0] if down else math.inf
         climb = (1 - UP) * boat.size.limit / MIB / burst.rate
-        self.kills.append(Kill(name, now, boat.size.name, climb, moved))
+        self.kills.append(Kill(name, now, boat.size.name, climb, since_down))
         boat.bursts.remove(burst)
 
     def _park(self, boat: Boat, now: float) -> None:

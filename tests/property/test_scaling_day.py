@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -53,12 +54,12 @@ def prepared(count: int, seed: int) -> tuple[Day, dict[str, list[tuple[float, st
 def check(day: Day, parks: dict[str, list[tuple[float, str]]]) -> None:
     """Look at what the day has brought."""
     for kill in day.kills:
-        spared = kill.seconds > REACTION and kill.tier != "large" and kill.since_move > MOVE_REST
+        spared = kill.seconds > REACTION and kill.tier != "large" and kill.since_down > MOVE_REST
         assert not spared, f"{kill} could have been avoided"
     for boat in day.boats.values():
         assert len(boat.moves) <= MOVES_MOST
         times = [at for at, _, _ in boat.moves]
-        assert all(later - earlier >= MOVE_REST for earlier, later in zip(times, times[1:], strict=False))
+        assert all(later - earlier >= MOVE_REST for earlier, later in pairwise(times))
         downs = [
             at
             for at, before, after in boat.moves

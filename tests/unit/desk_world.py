@@ -16,6 +16,7 @@ from ponton_operator.resources.account import (
     GatewayRef,
     ParkingStatus,
     Preferences,
+    ScalingStatus,
     account_name,
 )
 from ponton_operator.resources.base import Metadata
@@ -83,6 +84,12 @@ class MemoryAccounts:
         """Park the account of `owner`, as the operator would."""
         name = account_name(DOMAIN, owner)
         status = AccountStatus(paired=paired, parking=ParkingStatus(reason=reason.value, since=NOW))
+        self.accounts[name] = self.accounts[name].model_copy(update={"status": status})
+
+    def rest(self, owner: str, why: str, *, paired: bool = False) -> None:
+        """Keep the account of `owner` without a shard, as the scaler would."""
+        name = account_name(DOMAIN, owner)
+        status = AccountStatus(paired=paired, reason=why, scaling=ScalingStatus(park=why))
         self.accounts[name] = self.accounts[name].model_copy(update={"status": status})
 
     def finish_deletion(self, owner: str) -> None:

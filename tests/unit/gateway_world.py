@@ -1,6 +1,5 @@
 """Gateways as the plans of the cluster see them, and a cluster that does what they ask for. For several tests."""
 
-from base64 import b64decode
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +16,7 @@ from ponton_operator.plan.gateway import (
     plan_gateway,
 )
 from ponton_operator.plan.gateway_status import Part
-from ponton_operator.plan.manifests_base import COMPONENT, HASH, Key, Manifest, key_of
+from ponton_operator.plan.manifests_base import COMPONENT, HASH, Key, Manifest, decoded, key_of
 from ponton_operator.plan.manifests_desk import EPOCHS, Settings
 from ponton_operator.plan.manifests_prosody import Shared
 from ponton_operator.resources.gateway import BridgeGateway
@@ -101,4 +100,4 @@ class Cluster:
 
 def text(secret: Manifest, key: str) -> str:
     """Read a text of a Secret."""
-    return b64decode(secret["data"][key]).decode()
+    return decoded(secret, key)

@@ -1,18 +1,21 @@
 """The pages about the control plane say what the code does."""
 
 import argparse
+import inspect
 import re
 from pathlib import Path
 
-from ponton_operator.cluster.events import Event
+from ponton_operator.cluster.events import Event, OperatorEvent
 from ponton_operator.plan.environment import Places, front_desk_environment
 from ponton_operator.programs.local import parser
+from ponton_operator.programs.operator import read_settings
 from ponton_operator.resources.account import BridgeAccount
 from ponton_operator.resources.gateway import BridgeGateway
 from ponton_operator.resources.yamlfile import load
 from tests.tools.conditions_doc import PAGE, page
 
 LOCAL = PAGE.with_name("local.md")
+OPERATORS = PAGE.with_name("operators.md")
 
 
 def test_the_page_of_conditions_is_fresh() -> None:
@@ -26,9 +29,18 @@ def test_every_event_is_listed() -> None:
     assert sorted(Event) == sorted(listed)
 
 
+def test_every_event_of_the_operators_is_listed() -> None:
+    """docs/operators.md names each event that only operators log, and each variable that they read."""
+    text = OPERATORS.read_text(encoding="utf-8")
+    assert [] == [event for event in OperatorEvent if f"`{event}`" not in text]
+    variables = re.findall(r'"(P[OA-Z]+_[A-Z_]+)"', inspect.getsource(read_settings))
+    assert [] == [name for name in variables if f"`{name}`" not in text]
+
+
 def test_events_are_past_and_snake() -> None:
     """Names are snake_case, at least two words."""
-    assert [] == [event for event in Event if not re.fullmatch(r"[a-z]+(_[a-z]+)+", event)]
+    plain = [event for event in Event if not re.fullmatch(r"[a-z]+(_[a-z]+)+", event)]
+    assert [] == plain
 
 
 def test_every_option_is_listed() -> None:
@@ -51,5 +63,5 @@ def test_the_examples_are_good() -> None:
 def test_pages_link_to_pages_that_exist() -> None:
     """No link between the pages of docs/ leads nowhere."""
     links = re.findall(r"\]\(([^)#/]+)\)", LOCAL.read_text(encoding="utf-8") + PAGE.read_text(encoding="utf-8"))
-    assert ["conditions.md", "shard.md"] == sorted(set(links))
+    assert ["conditions.md", "resources.md", "shard.md"] == sorted(set(links))
     assert Path(LOCAL.with_name("conditions.md")).exists()

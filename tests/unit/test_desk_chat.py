@@ -154,6 +154,24 @@ async def test_wakes_a_parked_account_for_a_new_code() -> None:
     assert ([NAME], []) == (world.accounts.woken, world.shards.asked)
 
 
+@pytest.mark.parametrize(
+    ("why", "paired", "told", "done"),
+    [
+        ("NeverPaired", False, Reason.CODES_USED_UP, words.NEW_CODE),
+        ("UnreachableTooLong", True, Reason.PARKED, words.GOES_ON),
+        ("CrashingTooLong", True, Reason.PARKED, words.GOES_ON),
+    ],
+)
+async def test_wakes_what_the_scaler_keeps_at_rest(*, why: str, paired: bool, told: Reason, done: str) -> None:
+    """Its state is told in words that help, and asking for a code starts it; no shard is asked, since there is none."""
+    world = World()
+    await world.registered()
+    world.accounts.rest(ALICE, why, paired=paired)
+    assert [TABLE[told].sentence] == await world.say("status")
+    assert [done] == await world.say("code")
+    assert ([NAME], []) == (world.accounts.woken, world.shards.asked)
+
+
 async def test_makes_no_code_for_a_linked_account() -> None:
     """Somebody who is linked already is told so instead of losing the link."""
     world = World()

@@ -212,3 +212,14 @@ async def test_pages_make_a_whole(cluster: Cluster, monkeypatch: pytest.MonkeyPa
     await until(lambda: len(watcher.names) == 10)
     await watcher.stop()
     assert 10 == await cluster.stores[-1].count()
+
+
+async def test_closing_breaks_off_a_watch(cluster: Cluster, watcher: Watcher) -> None:
+    """A watch that waits for the server ends with its store, not when the server says something."""
+    cluster.put("bob", "bob@example.test")
+    await until(lambda: watcher.names == ["bob"])
+    feed = cluster.stores[-1]._feed
+    await until(lambda: feed._answer is not None)
+    await feed.close()
+    assert feed._thread
+    assert not feed._thread.is_alive()

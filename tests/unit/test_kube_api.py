@@ -44,6 +44,18 @@ async def test_a_patch_is_a_merge_of_the_subresource() -> None:
         assert "/api/v1/namespaces/wa/secrets/s?fieldManager=ponton&force=true" == apply.path
 
 
+async def test_a_resize_merges_by_the_name_of_the_container() -> None:
+    """Other containers, and what else the pod says, stay; a server without the subresource takes no such call."""
+    with kube_server((200, {}), (405, refusal("MethodNotAllowed"))) as server:
+        await api(server).resize("wa", "p", "shard", {"limits": {"memory": "1Gi"}})
+        asked = server.asked[0]
+        assert ("PATCH", "/api/v1/namespaces/wa/pods/p/resize") == (asked.method, asked.path)
+        assert "application/strategic-merge-patch+json" == asked.headers["Content-Type"]
+        assert [{"name": "shard", "resources": {"limits": {"memory": "1Gi"}}}] == asked.body["spec"]["containers"]
+        with pytest.raises(Invalid):
+            await api(server).resize("wa", "p", "shard", {})
+
+
 async def test_a_long_list_comes_in_pages() -> None:
     """The next page is asked for by the word that the last one ended with; names only when asked so."""
     first = {"items": [{"metadata": {"name": "a"}}], "metadata": {"continue": "more"}}

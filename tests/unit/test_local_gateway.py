@@ -13,6 +13,7 @@ from ponton_operator.cluster.local_summary import FINDINGS, Seen, summary
 from ponton_operator.plan.environment import Places, front_desk_environment, revision, shard_environment
 from ponton_operator.resources.account import AccountStatus
 from ponton_operator.resources.base import Truth
+from ponton_operator.resources.conditions_gateway import GatewayType
 from ponton_operator.resources.gateway import BridgeGateway, GatewayStatus, SelfService
 from ponton_operator.resources.yamlfile import load
 from tests.integration.local_world import World
@@ -174,10 +175,16 @@ def test_the_status_sums_up(world: World) -> None:
     )
     later = summary(gateway.resource.spec, first, accounts, Seen([], redis=True, desk=True, reduced="why"), 2.0)
     times = {c.type: c.last_transition_time.timestamp() for c in later.conditions}
-    assert {"RedisReachable": 1.0, "FrontDeskRunning": 1.0, "Isolated": 2.0, "Accepted": 2.0} == times
+    assert {
+        "RedisReachable": 1.0,
+        "FrontDeskRunning": 1.0,
+        "Isolated": 2.0,
+        "Accepted": 2.0,
+        "Progressing": 1.0,
+    } == times
     truths = {c.type: c.status for c in later.conditions}
     assert (Truth.FALSE, Truth.TRUE) == (truths["Isolated"], truths["Accepted"])
-    assert FINDINGS.keys() == truths.keys()
+    assert FINDINGS.keys() | {GatewayType.PROGRESSING} == truths.keys()
     assert "Why: why." in next(c.message for c in later.conditions if c.type == "Isolated")
 
 

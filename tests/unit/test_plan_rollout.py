@@ -9,9 +9,10 @@ from ponton_operator.cluster.turns import FRESH, Turns
 from ponton_operator.plan.rollout import BACK, JUDGED, LOOK, Turn, has_lost, in_order, member, plan_rollout, steps_of
 from ponton_operator.resources.account import BridgeAccount, Desired, RetryStatus
 from ponton_operator.resources.base import moment
+from ponton_operator.resources.conditions import Type
 from ponton_operator.resources.gateway import GatewayStatus
 from ponton_operator.resources.running import Rollout
-from tests.unit.fleet_kit import NOW, edited, marked, parked, served, shard
+from tests.unit.fleet_kit import NOW, edited, marked, parked, served, shard, turned
 
 ROLLOUT = Rollout(canary_percent=1, wave_percents=(50, 100), pause_seconds=60)
 NEW = GatewayStatus()
@@ -98,6 +99,21 @@ def test_a_wave_waits_for_those_that_do_not_come_back() -> None:
     )
 
 
+def test_who_had_no_link_before_holds_nobody_up() -> None:
+    """A canary that has been cut off for days says nothing about the template; one cut off by its restart does."""
+    accounts = fleet()
+    first = next(iter(accounts))
+
+    def cut(since: float) -> Turn:
+        conditions = turned(Type.WHATSAPP_CONNECTED, since)
+        moved = shard("r2", started=NOW - 2 * BACK)
+        accounts[first] = served(first, shard=moved, reason=Reason.UNREACHABLE, conditions=conditions)
+        return turn(accounts, at("Canary"))
+
+    assert "Wave1" == cut(NOW - 86_400).wave
+    assert "Stopped" == cut(NOW - 2 * BACK - 5).wave
+
+
 def test_it_stops_when_a_restarted_account_has_lost_its_link() -> None:
     """One lost pairing is more than none; the number stays although the owner links again."""
     accounts = fleet()
@@ -120,10 +136,11 @@ def test_the_host_or_a_new_template_lets_it_go_on() -> None:
 
 
 def test_paused_or_in_trouble_nobody_goes() -> None:
-    """The wave is shown as it is, and nothing is let through."""
+    """The wave is shown as it is, and nothing is let through; the end of a trouble is looked for."""
     accounts = fleet()
     assert Turn("Canary", "r2") == turn(accounts, rollout=Rollout(paused=True))
-    assert Turn("Canary", "r2") == plan_rollout(list(accounts.values()), ROLLOUT, "r2", NEW, NOW, troubled=True)
+    troubled = plan_rollout(list(accounts.values()), ROLLOUT, "r2", NEW, NOW, troubled=True)
+    assert Turn("Canary", "r2", again=NOW + LOOK) == troubled
 
 
 def test_those_without_a_link_go_in_any_wave() -> None:
@@ -163,7 +180,7 @@ def test_some_take_no_part(apart: Callable[[BridgeAccount], BridgeAccount]) -> N
 
 
 def test_only_what_the_new_revision_caused_is_a_loss() -> None:
-    """Not an end of the old one, not one long after the start, not a failed pairing, no row of crashes that is older."""
+    """Not an end of the old one, nor one long after the start, a failed pairing, or a row of crashes that is older."""
 
     def lost(reason: str, *, lived: float = 1, revision: str = "r2") -> bool:
         parking = parked(reason, NOW + lived)

@@ -75,6 +75,12 @@ def test_a_move_goes_where_there_is_room() -> None:
     assert LARGE is choose(ALL, LARGE, follow_all(LARGE.limit, 1000, 1000), 0, 0, NOW)
 
 
+def test_memory_that_grows_gets_room_until_the_next_move() -> None:
+    """At half a MiB a second ten minutes need 300 MiB more; a step that stays where it is needs no more than it is."""
+    assert LARGE is choose(ALL, SMALL, follow_all(SMALL.limit, 220, 225), 0, 0, NOW)
+    assert MIDDLE is choose(ALL, SMALL, follow_all(SMALL.limit, 60, 225, 225), 0, 0, NOW)
+
+
 def test_killed_for_memory_it_gets_more() -> None:
     """A kill counts like the mark, at once, and once: one before the last move is answered already."""
     assert MIDDLE is choose(ALL, SMALL, Use(memory=90 * MIB), 0, NOW - 5, NOW)

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ponton_operator.resources.account import BridgeAccount
+from ponton_operator.resources.account import OWNER, BridgeAccount
+from ponton_operator.resources.base import NAME_SENTENCE
 from ponton_operator.resources.gateway import BridgeGateway
 from ponton_operator.resources.yamlfile import MAX_BYTES, BadResource, dump, load
 
@@ -40,7 +41,10 @@ GOOD = HEAD + "metadata: {name: a}\nspec: {owner: alice@example.org, gatewayRef:
         ),
         (GOOD.replace("{name: wa}", "{name: wa}, wake: x"), "spec.wake: a whole number is expected here"),
         (GOOD.replace("{name: wa}", "{name: wa}, wake: -1"), "spec.wake: input should be greater than or equal to 0"),
-        (GOOD.replace("name: a}", "name: A}"), "metadata.name: must look like ^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"),
+        (GOOD.replace("name: a}", "name: A}"), f"metadata.name: {NAME_SENTENCE}"),
+        (GOOD.replace("alice@", ""), f"spec.owner: {OWNER.sentence}"),
+        (GOOD.replace("name: wa", "name: null"), "spec.gatewayRef.name: this field is missing"),
+        (GOOD.replace("{name: wa}", '{name: wa}, wake: "5"'), "spec.wake: a whole number is expected here"),
     ],
 )  # fmt: skip
 def test_says_what_is_wrong(text: str, expected: str) -> None:

@@ -48,6 +48,10 @@ class OperatorEvent(StrEnum):
     GATEWAY_NOT_READY = "gateway_not_ready"  # they cannot; nothing of it starts; `why`
     START_WAITS = "start_waits"  # its pod cannot be made now; `why`; tried again
     LISTED = "listed"  # what there is was taken in; with counts
+    OBJECT_APPLIED = "object_applied"  # made or changed for a gateway; `kind`
+    OBJECT_DELETED = "object_deleted"  # not wanted any more; `kind`
+    OBJECT_REFUSED = "object_refused"  # the cluster does not take it; `kind`, `error`; tried again
+    LOOK_FAILED = "look_failed"  # the API did not answer; the gateway is looked at again
     SWEPT = "swept"  # a watch had missed that objects are gone; with counts
     OPERATOR_FAILED = "operator_failed"  # it ends, and is started again by the kubelet
     TIER_CHANGED = "tier_changed"  # the scaler gives a shard another size
@@ -55,4 +59,4 @@ class OperatorEvent(StrEnum):
     RESIZE_REFUSED = "resize_refused"  # the cluster cannot resize this pod where it runs
     ALARM_CHANGED = "alarm_changed"  # a wave of bans or a storm of reconnections began or ended
     SWEEP_FAILED = "sweep_failed"  # a look at a gateway's heartbeats; the next comes in seconds
-    OBJECT_REFUSED = "object_refused"  # a resource that cannot be read; it is left alone
+    RESOURCE_REFUSED = "resource_refused"  # a resource that cannot be read; it is left alone

@@ -55,6 +55,11 @@ class KubeAccounts:
         """Begin to follow the accounts."""
         self._feed.start()
 
+    @property
+    def broken(self) -> bool:
+        """Whether nothing follows the accounts any more: the program has to be started again."""
+        return self._feed.broken
+
     async def close(self) -> None:
         """Follow them no more."""
         await self._feed.close()

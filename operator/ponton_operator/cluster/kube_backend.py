@@ -76,7 +76,7 @@ class KubeBackend:
 
     def limits(self) -> tuple[Scaling, Rollout]:
         """Give the gateway's, and no more than the API server can take from all of them."""
-        resource, most = self.shards.source.resource, self.share()
+        resource, most = self.shards.gateway.resource, self.share()
         scaling, rollout = (resource.spec.scaling, resource.spec.rollout) if resource else (Scaling(), Rollout())
         if scaling.starts_per_second <= most:
             return scaling, rollout
@@ -85,8 +85,8 @@ class KubeBackend:
 
     def template(self) -> Template:
         """Give the gateway's."""
-        resource = self.shards.source.resource
-        return Template(self.shards.source.revision, resource.status if resource else GatewayStatus())
+        resource = self.shards.gateway.resource
+        return Template(self.shards.gateway.revision, resource.status if resource else GatewayStatus())
 
     def all(self) -> list[BridgeAccount]:
         """Give the accounts of this gateway."""
@@ -115,7 +115,7 @@ class KubeBackend:
             revision=self._revision(held),
             outcome=held.outcome,
             obstacle=self._obstacle(),
-            paused=(resource := self.shards.source.resource) is not None and is_paused(resource.metadata),
+            paused=(resource := self.shards.gateway.resource) is not None and is_paused(resource.metadata),
             terminating=name in self._terminating,
         )
 
@@ -217,10 +217,10 @@ class KubeBackend:
     def _revision(self, held: Held) -> str:
         """Give what a new shard would run; without a gateway what runs is the best there is."""
         shard = held.account.status.shard
-        return self.shards.source.revision if self.shards.source.resource or not shard else shard.revision
+        return self.shards.gateway.revision if self.shards.gateway.resource or not shard else shard.revision
 
     def _obstacle(self) -> str:
-        if self.shards.source.resource is None:
+        if self.shards.gateway.resource is None:
             return Own.GATEWAY_MISSING
         return Own.GATEWAY_NOT_READY if self.blocked or not self.shards.coordination else ""
 

@@ -91,7 +91,7 @@ class Beats:
         ref = gateway.spec.redis.url_ref
         try:
             secret = await self.api.get(SECRETS, gateway.metadata.namespace, ref.name)
-            return b64decode((secret.get("data") or {})[ref.key]).decode().strip()
+            return b64decode((secret.get("data") or {})[ref.key]).decode().strip() or None
         except (KubeError, KeyError, ValueError):
             return None
 

@@ -24,6 +24,7 @@ SPELL: Final = 240  # seconds of one watch; the server closes it then and we go 
 SILENT: Final = 140.0  # seconds without a byte; bookmarks come every 60
 FIRST_WAIT: Final = 0.5  # seconds before the next try after an error
 LONGEST_WAIT: Final = 30.0
+END: Final = 2.0  # seconds for the thread to end
 TAKE: Final = 60.0  # seconds that the loop may need to take something in
 _LINE: Final = 4 * 1024 * 1024  # bytes of one event; etcd keeps no object of more than 1.5 MiB
 _CHUNK: Final = 65_536
@@ -64,14 +65,19 @@ class Feed:
             self._thread = threading.Thread(target=self._run, name=f"feed {self.kind.plural}", daemon=True)
             self._thread.start()
 
+    @property
+    def broken(self) -> bool:
+        """Whether the thread has ended although nobody told it to: a fault of ours."""
+        return self._thread is not None and not self._thread.is_alive() and not self._stop.is_set()
+
     async def close(self) -> None:
-        """End; the thread ends by itself, soon."""
+        """End; a thread that waits for a server which does not answer is left to its deadline, it holds up nobody."""
         self._stop.set()
-        if self._answer is not None:
+        if (answer := self._answer) is not None:
             with suppress(Exception):  # it may be ending at this moment
-                self._answer.shutdown()
+                answer.shutdown()
         if self._thread is not None:
-            await asyncio.to_thread(self._thread.join, SPELL)
+            await asyncio.to_thread(self._thread.join, END)
 
     def listen(self, name: str = "") -> "Listener":
         """Give a listener that hears of all that is, then of each change; with a name of that one only."""
@@ -163,6 +169,8 @@ class Feed:
         }
         self._answer = self.client.stream(self.kind, self.kind.path(self.namespace), query, SILENT)
         try:
+            if self._stop.is_set():  # nobody could break off what had not begun
+                return version
             for event in _lines(self._answer):
                 if self._stop.is_set():
                     break

@@ -1,11 +1,12 @@
 """What the scaler holds of the cluster: gateways, accounts and the pods of shards, by namespace and name.
 
-Filled by a list at the start and by watches afterwards; read by its sweep. Newer words win, whatever their order.
+Filled by a list at the start and by watches afterwards; read by its sweep. Newer words win, whatever their order. What
+vanished while a watch was broken nobody tells, so now and then the names of all that there is are compared.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
@@ -19,6 +20,7 @@ from ponton_operator.resources.account import BridgeAccount
 from ponton_operator.resources.gateway import BridgeGateway
 
 Key = tuple[str, str]  # namespace, name
+_SEEN: Final = ((GATEWAYS, ""), (ACCOUNTS, ""), (PODS, SELECTOR))
 R = TypeVar("R", BridgeAccount, BridgeGateway)
 
 
@@ -34,10 +36,25 @@ class Fleet:
     async def load(self, api: KubeApi, namespaces: tuple[str, ...]) -> None:
         """Take in what there is. Raises KubeError."""
         for namespace in namespaces or ("",):
-            for kind, labels in ((GATEWAYS, ""), (ACCOUNTS, ""), (PODS, SELECTOR)):
+            for kind, labels in _SEEN:
                 async for page in api.pages(kind, namespace, labels):
                     for item in page:
                         self.take(kind, item, gone=False)
+
+    async def tidy(self, api: KubeApi, namespaces: tuple[str, ...]) -> int:
+        """Drop what is not there any more; gives how many that were. Raises KubeError."""
+        dropped = 0
+        for kind, labels in _SEEN:
+            held = self._names(kind)
+            there: set[Key] = set()
+            for namespace in namespaces or ("",):
+                async for page in api.pages(kind, namespace, labels, names_only=True):
+                    there.update(map(_key, page))
+            for namespace, name in held.keys() - there:
+                label = {ACCOUNT: held[namespace, name]}
+                self.take(kind, {"metadata": {"namespace": namespace, "name": name, "labels": label}}, gone=True)
+                dropped += 1
+        return dropped
 
     def take(self, kind: Kind, item: Mapping[str, Any], *, gone: bool) -> None:
         """Take an object in as a list or a watch gives it."""
@@ -67,6 +84,13 @@ class Fleet:
             self.pods[key] = pod
 
     # ---- inside --------------------------------------------------------------------------------------------
+
+    def _names(self, kind: Kind) -> dict[Key, str]:
+        """Give the names of what is held of a kind, with the account that a pod belongs to."""
+        if kind is PODS:
+            return {(pod.namespace, pod.name): pod.account for pod in self.pods.values()}
+        names = self.gateways if kind is GATEWAYS else [key for group in self._accounts.values() for key in group]
+        return dict.fromkeys(names, "")
 
     def _take_gateway(self, item: Mapping[str, Any], *, gone: bool) -> None:
         key = _key(item)
@@ -102,7 +126,7 @@ class Fleet:
         try:
             return model.model_validate(item)
         except ValidationError:
-            self.log(OperatorEvent.OBJECT_REFUSED, "warning", kind=str(item.get("kind") or model.__name__))
+            self.log(OperatorEvent.RESOURCE_REFUSED, "warning", kind=str(item.get("kind") or model.__name__))
             return None
 
 

@@ -1,155 +1,97 @@
-"""A gateway on a cluster with what its Secrets hold: the same services as `local_gateway.Gateway` gives.
+"""What the shards of a gateway are started from: the BridgeGateway as it was seen last, its Secrets as read last.
 
-Called by the accounts and gateways operators: `read_gateway` once for each version of the resource, and now and then,
-since Secrets are not watched (others' Secrets would come with it). What it gives is a snapshot and does not change.
+Called by `kube_shards` for each start and by `kube_runtime`. Secrets are not watched; they are read again when what was
+read is no longer fresh.
 """
 
-from base64 import b64decode
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
 
 from ponton_bridge.model.errors import HostError
+from ponton_operator.cluster.gateway_secrets import GatewaySecrets, read_secrets
 from ponton_operator.cluster.kube_api import KubeApi
-from ponton_operator.cluster.kube_errors import Forbidden
-from ponton_operator.cluster.kube_kinds import SECRETS, Obj
-from ponton_operator.cluster.prosody import ProsodyControl
-from ponton_operator.plan.environment import Places, Told, revision, shard_environment
+from ponton_operator.plan.environment import revision
+from ponton_operator.plan.manifests_shard import UPLOAD_CA, XMPP_CA, Launch
 from ponton_operator.plan.secrets import shard_secret
 from ponton_operator.resources.account import BridgeAccount
-from ponton_operator.resources.gateway import BridgeGateway, SecretRef
+from ponton_operator.resources.base import Metadata
+from ponton_operator.resources.gateway import BridgeGateway, GatewaySpec
 
 VERSION: Final = version("ponton")
-STORE: Final = "/var/lib/ponton/store"  # the volume of an account in its pod
-RUN: Final = "/run/ponton"  # the mounted Secret in a pod
-MAX_SECRET: Final = 65_536  # bytes of one value; a CA bundle of a company has some 10 KiB
-MIN_TOKEN: Final = 16  # characters, as the module asks for
-_PEM: Final = "-----BEGIN CERTIFICATE-----"
+FRESH: Final = 30.0  # seconds that Secrets are believed to be as they were
 
 
-class SecretUnusable(HostError):
-    """A Secret to which the gateway refers cannot be used; the text says which and why, never what it holds."""
+class NoGateway(HostError):
+    """There is no BridgeGateway of the name that accounts refer to, or nothing of it could be read yet."""
 
 
-class SecretMissing(SecretUnusable):
-    """There is no such Secret, or no such key in it."""
+@dataclass(slots=True)
+class KubeGateway:
+    """One gateway by its name; `resource` None: there is none. `image`: for a gateway that names none."""
+
+    api: KubeApi
+    name: str
+    image: str
+    resource: BridgeGateway | None = None
+    clock: Callable[[], float] = time.monotonic
+    revision: str = ""  # what a new shard would run
+    _secrets: GatewaySecrets | None = None
+    _at: float = 0.0
+
+    def use(self, resource: BridgeGateway | None) -> bool:
+        """Take the resource as it was seen; gives whether shards should be planned anew."""
+        before = self.resource
+        if before and resource and _older(resource.metadata, before.metadata):
+            return False
+        self.resource = resource
+        same = before is not None and resource is not None and _counts(before) == _counts(resource)
+        if same or before is resource:
+            return False
+        self._secrets = None
+        self.revision = revision(resource, f"{VERSION} {self.image}".strip()) if resource else ""
+        return True
+
+    async def load(self) -> GatewaySecrets:
+        """Give the secrets, read again if they are not fresh. Raises NoGateway, KubeError."""
+        if self.resource is None:
+            raise NoGateway("There is no gateway of this name.")
+        secrets = self._secrets
+        if secrets is None or self.clock() - self._at > FRESH:
+            self._at = self.clock()
+            secrets = self._secrets = await read_secrets(self.api, self.resource)
+        return secrets
+
+    def launch(self, account: BridgeAccount, epoch: int) -> Launch:
+        """Give what is to be started. Raises NoGateway."""
+        if self.resource is None:
+            raise NoGateway("There is no gateway of this name.")
+        return Launch(self.resource, account, epoch, self.revision, self.image)
 
 
-@dataclass(frozen=True, slots=True)
-class Gateway:
-    """One gateway; `texts` holds what could be read, `wrong` why a reference cannot be used."""
-
-    resource: BridgeGateway
-    texts: Mapping[SecretRef, str] = field(repr=False)
-    wrong: Mapping[SecretRef, SecretUnusable]
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """Give a sentence for each reference that cannot be used."""
-        return tuple(dict.fromkeys(error.sentence for error in self.wrong.values()))
-
-    @property
-    def missing(self) -> bool:
-        """Whether a Secret, or a key of one, is not there."""
-        return any(isinstance(error, SecretMissing) for error in self.wrong.values())
-
-    @property
-    def revision(self) -> str:
-        """What a new shard would run."""
-        return revision(self.resource, VERSION)
-
-    @property
-    def master(self) -> str:
-        """The master secret. Raises SecretUnusable."""
-        return self.read(self.resource.spec.secrets.master_ref)
-
-    @property
-    def redis_url(self) -> str:
-        """The control plane's own URL. Raises SecretUnusable."""
-        return self.read(self.resource.spec.redis.url_ref)
-
-    def read(self, ref: SecretRef) -> str:
-        """Give the text of a reference of this gateway. Raises SecretUnusable."""
-        if ref in self.wrong:
-            raise self.wrong[ref]
-        return self.texts[ref]
-
-    def prosody(self) -> ProsodyControl:
-        """Give the control of Prosody. Raises SecretUnusable."""
-        spec = self.resource.spec
-        ca = self.read(spec.prosody.ca_ref) if spec.prosody.ca_ref else ""
-        return ProsodyControl(spec.prosody.url, spec.domain, self.read(spec.prosody.token_ref), ca)
-
-    def tell_shard(self, account: BridgeAccount, epoch: int, redis_url: str) -> Told:
-        """Give what the pod of an epoch is told, but for PONTON_INSTANCE, its uid. Raises SecretUnusable.
-
-        The files are those of the Secret that is mounted at RUN.
-        """
-        spec = self.resource.spec
-        refs = {"xmpp-ca.pem": spec.xmpp.tls.ca_ref if spec.xmpp.tls else None}
-        refs["upload-ca.pem"] = spec.shard.upload.ca_ref if spec.shard.upload else None
-        authorities = {name: self.read(ref) for name, ref in refs.items() if ref}
-        places = Places(STORE, RUN, *(f"{RUN}/{name}" if name in authorities else "" for name in refs))
-        secret = shard_secret(self.master, spec.domain, account.spec.owner, epoch)
-        files = {"owner": account.spec.owner, "component-secret": secret, "redis-url": redis_url}
-        return Told(shard_environment(self.resource, account, epoch, "", places), files | authorities)
-
-
-def references(resource: BridgeGateway) -> dict[SecretRef, str]:
-    """Give all references of a gateway with what each is: '' text, 'token', or 'authority'."""
-    spec = resource.spec
-    found: dict[SecretRef | None, str] = {
-        spec.secrets.master_ref: "",
-        spec.redis.url_ref: "",
-        spec.secrets.front_desk_ref: "",
-        spec.prosody.token_ref: "token",
-        spec.prosody.ca_ref: "authority",
-        spec.xmpp.tls.ca_ref if spec.xmpp.tls else None: "authority",
-        spec.shard.upload.ca_ref if spec.shard.upload else None: "authority",
+def shard_files(secrets: GatewaySecrets, account: BridgeAccount, epoch: int, redis_url: str) -> dict[str, str]:
+    """Give the files of a shard's Secret. Raises SecretUnusable."""
+    spec, owner = secrets.resource.spec, account.spec.owner
+    files = {
+        "owner": owner,
+        "component-secret": shard_secret(secrets.master, spec.domain, owner, epoch),
+        "redis-url": redis_url,
     }
-    return {ref: kind for ref, kind in found.items() if ref is not None}
+    authorities = {
+        XMPP_CA: spec.xmpp.tls.ca_ref if spec.xmpp.tls else None,
+        UPLOAD_CA: spec.shard.upload.ca_ref if spec.shard.upload else None,
+    }
+    return files | {name: secrets.read(ref) for name, ref in authorities.items() if ref}
 
 
-async def read_gateway(api: KubeApi, resource: BridgeGateway) -> Gateway:
-    """Read the Secrets of a gateway, each once. Raises KubeError when the API cannot be asked now."""
-    texts: dict[SecretRef, str] = {}
-    wrong: dict[SecretRef, SecretUnusable] = {}
-    wanted = references(resource)
-    for name in sorted({ref.name for ref in wanted}):
-        keys = {ref: kind for ref, kind in wanted.items() if ref.name == name}
-        try:
-            secret = await api.find(SECRETS, resource.metadata.namespace, name)
-        except Forbidden:
-            wrong |= dict.fromkeys(keys, SecretUnusable(f"Secret {name}: the operator may not read it."))
-            continue
-        for ref, kind in keys.items():
-            try:
-                texts[ref] = _text(secret, ref, kind)
-            except SecretUnusable as error:
-                wrong[ref] = error
-    return Gateway(resource, texts, wrong)
+def _older(one: Metadata, other: Metadata) -> bool:
+    """Whether it is an earlier version of the same object: a watch may lag behind an answer."""
+    texts = one.resource_version, other.resource_version
+    return one.uid == other.uid and all(map(str.isdigit, texts)) and int(texts[0]) < int(texts[1])
 
 
-def _text(secret: Obj | None, ref: SecretRef, kind: str) -> str:
-    """Give the text of a key, without the line end that editors add. Raises SecretUnusable."""
-    said = f"Secret {ref.name}"
-    if secret is None:
-        raise SecretMissing(f"{said}: there is none in the gateway's namespace.")
-    value = (secret.get("data") or {}).get(ref.key)
-    if not isinstance(value, str):
-        raise SecretMissing(f"{said}: it has no key {ref.key}.")
-    try:
-        raw = b64decode(value, validate=True)
-        text = raw.decode().strip("\r\n")
-    except ValueError:
-        raise SecretUnusable(f"{said}: its key {ref.key} is not text.") from None
-    if not text:
-        raise SecretMissing(f"{said}: its key {ref.key} is empty.")
-    if len(raw) > MAX_SECRET:
-        raise SecretUnusable(f"{said}: its key {ref.key} is longer than {MAX_SECRET} bytes.")
-    if kind == "token" and len(text) < MIN_TOKEN:
-        raise SecretUnusable(f"{said}: the token {ref.key} has less than {MIN_TOKEN} characters.")
-    if kind == "authority" and _PEM not in text:
-        raise SecretUnusable(f"{said}: its key {ref.key} is no certificate (PEM).")
-    return text
+def _counts(resource: BridgeGateway) -> tuple[GatewaySpec, dict[str, str]]:
+    """Give what of a gateway counts for its shards: the annotations may hold the brake."""
+    return resource.spec, resource.metadata.annotations

@@ -20,11 +20,11 @@ from ponton_operator.cluster.events import OperatorEvent
 from ponton_operator.cluster.kube_api import KubeApi
 from ponton_operator.cluster.kube_backend import Going, KubeBackend
 from ponton_operator.cluster.kube_errors import KubeError
+from ponton_operator.cluster.kube_gateway import KubeGateway
 from ponton_operator.cluster.kube_notices import Notices
 from ponton_operator.cluster.kube_registry import Accounts, Pods
 from ponton_operator.cluster.kube_rollout import write_turn
 from ponton_operator.cluster.kube_shards import KubeShards
-from ponton_operator.cluster.kube_source import Source
 from ponton_operator.cluster.metrics import Metrics
 from ponton_operator.cluster.reconcile import Reconciler
 from ponton_operator.resources.account import BridgeAccount
@@ -54,10 +54,10 @@ class KubeRuntime:
 
     def __init__(self, shared: Shared, namespace: str, name: str) -> None:
         self._shared, self._namespace, self._name = shared, namespace, name
-        self.source = Source(shared.api, name, shared.image)
+        self.gateway = KubeGateway(shared.api, name, shared.image)
         self.accounts = Accounts()
         self.shards = KubeShards(
-            shared.api, self.source, shared.pods, shared.log, stepped=shared.metrics.step
+            shared.api, self.gateway, shared.pods, shared.log, stepped=shared.metrics.step
         )  # fmt: skip
         self.backend = KubeBackend(
             shared.api, self.accounts, self.shards, shared.notices, shared.going, shared.log, share=shared.share
@@ -97,7 +97,7 @@ class KubeRuntime:
 
     def use(self, resource: BridgeGateway | None) -> None:
         """Take the gateway as it was seen, None when it is gone."""
-        if not self.source.use(resource) or not self._opened:
+        if not self.gateway.use(resource) or not self._opened:
             return
         self._hurry.set()
         self.reconciler.admit()
@@ -127,14 +127,14 @@ class KubeRuntime:
 
     async def _connect(self) -> None:
         """Have secrets at hand and Redis known; what is in the way is told once, and tried again."""
-        if self.source.resource is None:
+        if self.gateway.resource is None:
             return
         log, name, problem = self._shared.log, self._name, ""
         self._loaded = asyncio.get_running_loop().time()
         try:
-            gateway = await self.source.load()
-            self._follow(gateway.redis_url, gateway.master)
-            problem = "SecretUnusable" if gateway.problems else ""
+            secrets = await self.gateway.load()
+            self._follow(secrets.redis_url, secrets.master)
+            problem = "SecretUnusable" if secrets.problems else ""
         except HostError as error:
             if isinstance(error, KubeError) and self.shards.coordination:
                 return  # what was read last still counts
@@ -146,7 +146,7 @@ class KubeRuntime:
         if problem and problem != before:
             log(OperatorEvent.GATEWAY_NOT_READY, "warning", gateway=name, why=problem)
         elif not problem and (before or not self._opened):
-            log(OperatorEvent.GATEWAY_READY, gateway=name, revision=self.source.revision)
+            log(OperatorEvent.GATEWAY_READY, gateway=name, revision=self.gateway.revision)
 
     def _follow(self, url: str, master: str) -> None:
         """Read the states of shards from this Redis from now on. Raises HostError when it has no good URL."""
@@ -182,12 +182,12 @@ class KubeRuntime:
 
     async def _tell_rollout(self) -> None:
         """Write how far the rollout is, if that is new; when somebody else wrote meanwhile, the next time does."""
-        if (resource := self.source.resource) is None or self.backend.blocked or is_paused(resource.metadata):
+        if (resource := self.gateway.resource) is None or self.backend.blocked or is_paused(resource.metadata):
             return
         with suppress(KubeError, ValidationError):
             answer = await write_turn(self._shared.api, resource, self.reconciler.turn(), self.backend.clock())
             if answer:
-                self.source.use(BridgeGateway.model_validate(answer))
+                self.gateway.use(BridgeGateway.model_validate(answer))
 
     def _figures(self) -> None:
         phases = dict.fromkeys(map(str, Phase), 0)

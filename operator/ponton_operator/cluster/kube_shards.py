@@ -16,9 +16,9 @@ from ponton_operator.cluster.coordination import START_SECONDS, Coordination
 from ponton_operator.cluster.events import Event, OperatorEvent
 from ponton_operator.cluster.kube_api import KubeApi
 from ponton_operator.cluster.kube_errors import Conflict, Forbidden, Invalid, KubeError
+from ponton_operator.cluster.kube_gateway import KubeGateway, NoGateway, shard_files
 from ponton_operator.cluster.kube_kinds import CLAIMS, PODS, SECRETS, Kind, Obj
 from ponton_operator.cluster.kube_registry import KubeHeld, Pending, Pods
-from ponton_operator.cluster.kube_source import NoGateway, Source
 from ponton_operator.cluster.prosody import ProsodyControl
 from ponton_operator.plan.manifests_shard import GRACE, Launch, shard_claim, shard_name, shard_pod, shard_secret
 from ponton_operator.plan.pods import OVERDUE, read_pod
@@ -44,7 +44,7 @@ class KubeShards:
     """The shards of one gateway; `stepped(step, seconds)` is told how long the steps of a start took."""
 
     api: KubeApi
-    source: Source
+    gateway: KubeGateway
     pods: Pods
     log: Log
     coordination: Coordination | None = None
@@ -81,7 +81,7 @@ class KubeShards:
             if await self.api.delete(PODS, meta.namespace, name):  # it was made, though we did not hear of it
                 await self.look(meta.namespace, meta.name, epoch)
             if not self.pods.of(meta.namespace, meta.name).get(epoch):
-                self.pods.never(meta.namespace, meta.name, self.source.name, epoch)
+                self.pods.never(meta.namespace, meta.name, self.gateway.name, epoch)
             held.pending = None
             return
         pod = self.pods.of(meta.namespace, meta.name).get(epoch)
@@ -149,17 +149,17 @@ class KubeShards:
     async def _launch(self, account: BridgeAccount, pending: Pending) -> Obj:
         """Make everything that a shard needs, and its pod last. Raises HostError."""
         name, epoch, began = account.metadata.name, pending.epoch, time.monotonic()
-        gateway = await self.source.load()
+        secrets = await self.gateway.load()
         if self.coordination is None:
             raise NoGateway("The gateway's Redis is not known yet.")
-        launch = self.source.launch(account, epoch)
-        files = gateway.tell_shard(account, epoch, self.coordination.shard_url(name, epoch)).secrets
+        launch = self.gateway.launch(account, epoch)
+        files = shard_files(secrets, account, epoch, self.coordination.shard_url(name, epoch))
         namespace = account.metadata.namespace
         done = await asyncio.gather(
             self._claim(launch, pending),
             self._make(SECRETS, namespace, shard_secret(launch, files)),
             self.coordination.prepare(name, epoch),
-            self._assign(gateway.prosody(), account.spec.owner, epoch),
+            self._assign(secrets.prosody(), account.spec.owner, epoch),
             return_exceptions=True,
         )
         for failure in done:
@@ -208,8 +208,8 @@ class KubeShards:
         return await self.coordination.unlink(account.metadata.name, seconds)
 
     async def _release(self, account: BridgeAccount, _: float) -> str:
-        gateway = await self.source.load()
-        await gateway.prosody().release(account.spec.owner)
+        secrets = await self.gateway.load()
+        await secrets.prosody().release(account.spec.owner)
         return ""
 
     async def _forget(self, account: BridgeAccount, _: float) -> str:

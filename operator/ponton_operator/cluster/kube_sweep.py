@@ -56,8 +56,8 @@ class Sweep:
 
     async def look(self, key: Key) -> None:
         """Look at a gateway's accounts once. KubeErrors of single writes are left to the next look."""
-        gateway = self.fleet.gateways[key]
-        if is_paused(gateway.metadata):
+        gateway = self.fleet.gateways.get(key)
+        if gateway is None or is_paused(gateway.metadata):
             return
         accounts = {account.metadata.name: account for account in self.fleet.accounts(key)}
         tiers, budget = sizes(gateway.spec.scaling.tiers), _Budget()
@@ -68,7 +68,7 @@ class Sweep:
                 await self._account(gateway, accounts[name], tiers, found.get(name), budget)
         await self._alarms(key, gateway, list(accounts.values()))
         for what, value in (("accounts", len(accounts)), ("heartbeats", beating)):
-            self.metrics.state(what, key[1], value)
+            self.metrics.state(what, "/".join(key), value)
 
     def forget(self) -> None:
         """Drop what is remembered of accounts that are gone."""
@@ -136,8 +136,8 @@ class Sweep:
         """Write the alarms into the gateway's conditions when they change; with its version, as others write, too."""
         before, now = read_alarms(gateway.status.conditions), self.clock()
         alarms = find_alarms(accounts, before, now)
-        self.metrics.state("reconnecting", key[1], alarms.reconnecting)
-        self.metrics.state("banned", key[1], alarms.banned)
+        self.metrics.state("reconnecting", "/".join(key), alarms.reconnecting)
+        self.metrics.state("banned", "/".join(key), alarms.banned)
         if (alarms.storm, alarms.bans) == (before.storm, before.bans):
             return
         conditions = put_findings(

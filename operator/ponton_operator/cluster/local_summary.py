@@ -11,6 +11,7 @@ from ponton_operator.resources.account import BridgeAccount
 from ponton_operator.resources.conditions_gateway import Finding, GatewayType, gateway_condition
 from ponton_operator.resources.gateway import GatewaySpec, GatewayStatus
 
+_AT_REST: Final = Turn(DONE, "")
 _PROBLEMS: Final = 50  # sentences; the first of many tell what is wrong
 
 # What makes each condition on one machine: the finding when it is so, and when it is not.
@@ -33,7 +34,7 @@ class Seen:
     redis: bool
     desk: bool
     reduced: str
-    turn: Turn = Turn(DONE, "")
+    turn: Turn = _AT_REST
 
 
 def summary(

@@ -63,6 +63,12 @@ class ProsodyControl:
                 return None
             raise
 
+    async def front_desk_connected(self) -> bool:
+        """Tell whether the front desk's stream is open: the cheapest proof that the view takes our token."""
+        whole = await asyncio.get_running_loop().run_in_executor(_THREADS, self._request, None)
+        desk = whole.get("gateway")
+        return isinstance(desk, dict) and desk.get("connected") is True
+
     async def _forget(self, action: str, owner: str) -> None:
         try:
             await self._post(action, owner)
@@ -74,7 +80,8 @@ class ProsodyControl:
         body = {"action": action, "owner": owner} | ({} if epoch is None else {"epoch": epoch})
         return await asyncio.get_running_loop().run_in_executor(_THREADS, self._request, json.dumps(body).encode())
 
-    def _request(self, body: bytes) -> dict[str, Any]:
+    def _request(self, body: bytes | None) -> dict[str, Any]:
+        """Send a control, or with none ask for the whole with one shard of it."""
         headers = {
             "Authorization": f"Bearer {self.token}",
             "Content-Type": "application/json",
@@ -82,7 +89,8 @@ class ProsodyControl:
         }
         connection = self._connection()
         try:
-            connection.request("POST", urlsplit(self.url).path, body, headers)
+            path = urlsplit(self.url).path
+            connection.request(*(("GET", f"{path}?limit=1") if body is None else ("POST", path)), body, headers)
             answer = connection.getresponse()
             text = answer.read(_MAX_ANSWER)
         except (OSError, http.client.HTTPException) as error:

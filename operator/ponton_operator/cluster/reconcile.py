@@ -19,7 +19,7 @@ from ponton_operator.cluster.turns import Turns
 from ponton_operator.plan.account import plan_account
 from ponton_operator.plan.alarms import read_alarms
 from ponton_operator.plan.fleet import Ask, Rations, admit, ask
-from ponton_operator.plan.rollout import Turn
+from ponton_operator.plan.rollout import DONE, Turn
 from ponton_operator.plan.values import (
     Action,
     Again,
@@ -31,6 +31,7 @@ from ponton_operator.plan.values import (
     Outcome,
     Start,
     Stop,
+    Urgency,
     WriteStatus,
 )
 from ponton_operator.resources.account import AccountStatus, BridgeAccount
@@ -40,6 +41,8 @@ from ponton_operator.resources.running import Rollout, Scaling
 # Seconds after a status could not be written (disk full, API away) or a fault of ours; doubled each time.
 TRY_AGAIN: Final = 1.0
 TRY_AGAIN_MAX: Final = 60.0
+TOGETHER: Final = 0.02  # seconds in which accounts that ask for their turn are looked at together
+_NOBODYS: Final = Turn(DONE, "")
 
 
 class Stale(Exception):
@@ -171,7 +174,10 @@ class Reconciler:
         (scaling, rollout), now = self.backend.limits(), self.clock()
         rations = self._rations or Rations.full(scaling, now)
         bans = read_alarms(self.backend.template().status.conditions).bans
-        admission = admit(self._asks.values(), rations, scaling, rollout, self.turn(), now, bans=bans)
+        # To know the turn is to look at all accounts, and most of the time nobody asks for it.
+        asked = any(each.urgency is Urgency.ROLLOUT for each in self._asks.values())
+        turn = self.turn() if asked else _NOBODYS
+        admission = admit(self._asks.values(), rations, scaling, rollout, turn, now, bans=bans)
         self._rations = admission.rations
         for name in admission.names:
             del self._asks[name]
@@ -260,7 +266,7 @@ class Reconciler:
                 await self._write(name, held, status, urgent=urgent)
             case AskPermit(urgency):
                 ask(self._asks, name, urgency, self.clock(), paired=held.account.status.paired)
-                self.admit()
+                self._admit_soon()
             case Start():
                 await self.backend.start(name, held, action)
                 self.queue.add(name)
@@ -275,6 +281,14 @@ class Reconciler:
                 await self._forget(name, held, problems)
             case Again(at):
                 self.queue.add_after(name, at - self.clock())
+
+    def _admit_soon(self) -> None:
+        """Look at all that wait once for many that come at the same time: thousands do when an operator starts."""
+        loop = asyncio.get_running_loop()
+        if self._timer is None or self._timer.when() > loop.time() + TOGETHER:
+            if self._timer:
+                self._timer.cancel()
+            self._timer = loop.call_later(TOGETHER, self.admit)
 
     async def _write(self, name: str, held: Held, status: AccountStatus, *, urgent: bool) -> None:
         """Write the status before anything rests on it."""

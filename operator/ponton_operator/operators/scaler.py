@@ -15,6 +15,7 @@ import kopf
 
 from ponton_operator.cluster.events import OperatorEvent
 from ponton_operator.cluster.kube_beats import Beats
+from ponton_operator.cluster.kube_errors import KubeError
 from ponton_operator.cluster.kube_fleet import Fleet
 from ponton_operator.cluster.kube_kinds import ACCOUNTS, GATEWAYS, PODS, Kind
 from ponton_operator.cluster.kube_resize import Resizer
@@ -22,6 +23,7 @@ from ponton_operator.cluster.kube_sweep import Sweep
 from ponton_operator.operators.guard import Context
 from ponton_operator.plan.scaling import SWEEP
 
+TIDY: Final = 600.0  # seconds between looks for what the watches did not tell
 RATHER: Final = 4.0  # times that a sweep took, until the next one begins: no more than a fifth of our time
 _GROUP: Final = "ponton.im"
 _OURS: Final = {"app.kubernetes.io/managed-by": "ponton", "app.kubernetes.io/component": "shard"}
@@ -76,11 +78,16 @@ class Scaler:
             await self._beats.forget(*place)
 
     async def _run(self) -> None:
+        tidied = time.monotonic()
         while True:
             began = time.monotonic()
             for key in list(self._fleet.gateways):
                 await self._look(key)
             self._sweep.forget()
+            if began - tidied >= TIDY:
+                tidied = began
+                with suppress(KubeError):  # the next time will do
+                    await self._fleet.tidy(self._context.api, self._context.settings.namespaces)
             took = time.monotonic() - began
             self._context.metrics.plan("sweep", "ok", took)
             await asyncio.sleep(max(SWEEP - took, RATHER * took, 0.1))

@@ -6,11 +6,14 @@ not reconnect from one address in one second.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from ponton_operator.plan.rollout import Turn
 from ponton_operator.plan.values import Urgency
 from ponton_operator.resources.account import BridgeAccount
 from ponton_operator.resources.running import Rollout, Scaling
+
+CALM: Final = 5.0  # seconds until the next look at those that a wave of bans holds back
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,22 +104,23 @@ def admit(
     names: list[str] = []
     waits: list[float] = []
     for ask in sorted(asks, key=_order):
+        if wait := starts.wait(rates[0]):  # thousands may wait behind
+            waits.append(wait)
+            break
         restart = ask.urgency is Urgency.ROLLOUT
         if restart and not turn.lets(ask.name, paired=ask.paired):
             waits += [] if turn.again is None else [turn.again - now]
-            continue
-        if bans and not ask.paired:
-            continue
-        needed = [(starts, rates[0])] + [(logins, rates[1])] * ask.paired + [(rollouts, rates[2])] * restart
-        if wait := max(bucket.wait(rate) for bucket, rate in needed):
+        elif bans and not ask.paired:
+            waits.append(CALM)
+        elif wait := max(logins.wait(rates[1]) * ask.paired, rollouts.wait(rates[2]) * restart):
             waits.append(wait)
-            continue
-        names.append(ask.name)
-        if restart:
-            rollouts = rollouts.without_one()
         else:
-            starts = starts.without_one()
-            logins = logins.without_one() if ask.paired else logins
+            names.append(ask.name)
+            if restart:
+                rollouts = rollouts.without_one()
+            else:
+                starts = starts.without_one()
+                logins = logins.without_one() if ask.paired else logins
     again = now + max(min(waits), 0.001) if waits else None
     return Admission(tuple(names), Rations(starts, logins, rollouts), again)
 

@@ -5,7 +5,7 @@ Pure. Called by the neighbouring builders of manifests and by `plan.gateway`. An
 
 import hashlib
 import json
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -81,6 +81,14 @@ def secret(gateway: BridgeGateway, name: str, component: Component, texts: Mappi
     """Make a Secret that holds these texts by key."""
     data = {key: b64encode(text.encode()).decode() for key, text in texts.items()}
     return build(gateway, "Secret", "v1", name, component, {"type": "Opaque", "data": data})
+
+
+def decoded(secret: Manifest, key: str) -> str:
+    """Read a text of a Secret, '' when it is not there or is no text."""
+    try:
+        return b64decode((secret.get("data") or {}).get(key) or "", validate=True).decode()
+    except ValueError:
+        return ""
 
 
 def owner(gateway: BridgeGateway) -> dict[str, Any]:

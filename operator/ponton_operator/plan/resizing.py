@@ -94,8 +94,8 @@ def _stuck(status: Mapping[str, Any]) -> tuple[float, bool]:
 
 def _oom(status: Mapping[str, Any]) -> float:
     """Give when the container was killed for its memory last, as far as the pod remembers."""
-    container = next((c for c in status.get("containerStatuses") or () if c.get("name") == CONTAINER), {})
-    ends = [(container.get(which) or {}).get("terminated") or {} for which in ("state", "lastState")]
+    containers = [c for c in status.get("containerStatuses") or () if c.get("name") == CONTAINER]
+    ends = [(c.get(which) or {}).get("terminated") or {} for c in containers for which in ("state", "lastState")]
     return max((_seconds(end.get("finishedAt")) for end in ends if end.get("reason") == "OOMKilled"), default=0.0)
 
 

@@ -7,15 +7,16 @@ Called by the drivers, whose limit on starts (`plan.fleet.admit`) asks it.
 """
 
 import hashlib
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from ponton_bridge.model.states import Phase, Reason
 from ponton_operator.plan.ends import CRASHING_FROM
-from ponton_operator.resources.account import BridgeAccount, Desired
-from ponton_operator.resources.base import is_paused
-from ponton_operator.resources.conditions import Own
+from ponton_operator.resources.account import AccountStatus, BridgeAccount, Desired
+from ponton_operator.resources.base import Truth, is_paused
+from ponton_operator.resources.conditions import Own, Type
 from ponton_operator.resources.conditions_gateway import Finding, GatewayType
 from ponton_operator.resources.gateway import GatewayStatus
 from ponton_operator.resources.running import Rollout
@@ -41,6 +42,7 @@ LOSSES: Final = frozenset({
 })  # fmt: skip
 LOOK: Final = 5.0  # seconds until the next look at a rollout that goes on
 BACK: Final = 120.0  # seconds that a restarted shard has to be linked again, before a wave waits for it
+LONG: Final = 600.0  # seconds without a link before a restart, after which the restart is not to blame
 AWAY_PERCENT: Final = 1  # of the restarted accounts: so many may be without a link at any time
 # With these reasons a shard is not ours to restart, whatever its revision.
 _APART: Final = frozenset({Own.DUPLICATE, Own.WAITING_FOR_NODE})
@@ -48,7 +50,10 @@ _APART: Final = frozenset({Own.DUPLICATE, Own.WAITING_FOR_NODE})
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One account that takes part; `moved` is when its shard started, or ended (`runs` False), since 1970."""
+    """One account that takes part; `moved` is when its shard started, or ended (`runs` False), since 1970.
+
+    `linked` is also true for one that had no link long before it moved: that says nothing about what it runs.
+    """
 
     name: str
     revision: str
@@ -106,22 +111,23 @@ def plan_rollout(
     so it stays stopped until the template changes, or the host accepts the loss by a higher `max_pairings_lost`. It
     stops, too, while too many of the restarted have not come back in time; then it goes on by itself when they have.
     """
+    losers = [account for account in accounts if has_lost(account, revision)]
     members = [found for account in accounts if (found := member(account))]
+    members += [_loser(account) for account in losers if account.status.parking is not None]
     ours = before.wave_revision == revision
-    lost = max(sum(has_lost(account, revision) for account in accounts), before.pairings_lost if ours else 0)
+    lost = max(len(losers), before.pairings_lost if ours else 0)
     old = {m.name for m in members if m.runs and m.revision != revision}
     if not old:
         return Turn(DONE, revision, lost)
     order = in_order((m for m in members if m.paired), revision)
     steps = steps_of(rollout, len(order))
     at = next((i for i, step in enumerate(steps) if any(m.name in old for m in order[: step.count])), len(steps) - 1)
-    if lost > rollout.max_pairings_lost:
-        return Turn(STOPPED, revision, lost)
-    if rollout.paused or troubled:
-        return Turn(steps[at].name, revision, lost)
-    moved = [m for m in order if m.name not in old]
-    if _too_many_away(moved, rollout, now - BACK):
-        return Turn(STOPPED, revision, lost, again=now + LOOK)
+    spoilt = lost > rollout.max_pairings_lost
+    if spoilt or rollout.paused:
+        return Turn(STOPPED if spoilt else steps[at].name, revision, lost)
+    late = _too_many_away([m for m in order if m.name not in old], rollout, now - BACK)
+    if late or troubled:
+        return Turn(STOPPED if late else steps[at].name, revision, lost, again=now + LOOK)
     reached = next((i for i, step in enumerate(steps) if ours and step.name == before.wave), 0)
     if at > reached:
         over = [m for m in order[: steps[at - 1].count] if m.name not in old]
@@ -157,14 +163,22 @@ def member(account: BridgeAccount) -> Member | None:
         or is_paused(account.metadata)
     ):
         return None
-    return Member(
-        name=account.metadata.name,
-        revision=shard.revision,
-        moved=(shard.ended or shard.started).timestamp(),
-        runs=shard.ended is None,
-        linked=shard.ended is None and status.phase == Phase.RUNNING,
-        paired=status.paired,
-    )
+    moved, runs = (shard.ended or shard.started).timestamp(), shard.ended is None
+    linked = (runs and status.phase == Phase.RUNNING) or _cut_since(status) < moved - LONG
+    return Member(account.metadata.name, shard.revision, moved, runs, linked, status.paired)
+
+
+def _cut_since(status: AccountStatus) -> float:
+    """Give since when an account has no link, infinity if it has one or nothing is known."""
+    cut = (c for c in status.conditions if c.type == Type.WHATSAPP_CONNECTED and c.status != Truth.TRUE)
+    return next((c.last_transition_time.timestamp() for c in cut), math.inf)
+
+
+def _loser(account: BridgeAccount) -> Member:
+    """Keep the place of an account that has lost its link, so that its wave does not take another one instead."""
+    shard = account.status.shard
+    revision, started = (shard.revision, shard.started.timestamp()) if shard else ("", 0.0)
+    return Member(account.metadata.name, revision, started, runs=False, linked=True, paired=True)
 
 
 def has_lost(account: BridgeAccount, revision: str) -> bool:

@@ -36,6 +36,11 @@ class Tally:
     _entries: dict[str, Entry] = field(default_factory=dict)
     _sums: dict[str, Counter[str]] = field(default_factory=dict)
 
+    @property
+    def names(self) -> set[str]:
+        """All accounts that count."""
+        return set(self._entries)
+
     def put(self, account: str, entry: Entry) -> set[str]:
         """Take an account as it is now; gives the gateways whose counts changed."""
         before = self._entries.get(account)

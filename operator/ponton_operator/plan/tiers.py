@@ -40,13 +40,15 @@ def sizes(tiers: Sequence[Tier]) -> tuple[Size, ...]:
 class Use:
     """What the heartbeats of one shard have shown so far; lives in memory only, times in seconds since 1970.
 
-    `high` counts beats above UP in a row; `low_since` is when memory fell below DOWN (0: it is not), `peak` its most
-    bytes since. `traffic` is the count of messages at `quiet_since`.
+    `growth` is in bytes a second, between the last two beats. `high` counts beats above UP in a row; `low_since` is
+    when memory fell below DOWN (0: it is not), `peak` its most bytes since. `traffic` is the count of messages at
+    `quiet_since`.
     """
 
     epoch: int = 0
     beat: float = 0.0
     memory: int = 0
+    growth: float = 0.0
     high: int = 0
     low_since: float = 0.0
     peak: int = 0
@@ -71,6 +73,7 @@ def follow(use: Use, beat: Heartbeat, limit: int) -> Use:
         epoch=beat.epoch,
         beat=beat.time,
         memory=memory,
+        growth=(memory - use.memory) / (beat.time - use.beat) if use.beat else 0.0,
         high=use.high + 1 if memory > limit * UP else 0,
         low_since=(use.low_since or beat.time) if low else 0.0,
         peak=max(use.peak, memory) if use.low_since and low else memory,
@@ -87,14 +90,17 @@ def size_of(tiers: Sequence[Size], name: str) -> Size:
 def choose(tiers: Sequence[Size], now_in: Size, use: Use, moved: float, oom: float, now: float) -> Size:
     """Give the tier that a shard should have; `moved` is when it moved last, `oom` when it was killed last for memory.
 
-    A kill counts as reaching the limit, if it came after the last move.
+    A kill counts as reaching the limit, if it came after the last move. Memory that is still growing gets a tier in
+    which it can grow on until the next move, since a shard that outgrows that one would be killed.
     """
     if now - moved < REST:
         return now_in
     memory = max(use.memory, now_in.limit) if oom > moved else use.memory
     if use.high >= UP_BEATS or oom > moved:
         larger = sorted((size for size in tiers if size.limit > now_in.limit), key=lambda size: size.limit)
-        return next((size for size in larger if memory <= size.limit * FIT), larger[-1] if larger else now_in)
+        then = memory + max(0.0, use.growth) * REST
+        fits = (size for size in larger if memory <= size.limit * FIT and then <= size.limit)
+        return next(fits, larger[-1] if larger else now_in)
     if use.low_since and now - max(use.low_since, moved) >= DOWN_AFTER:
         smaller = [size for size in tiers if size.limit < now_in.limit and use.peak <= size.limit * FIT]
         return max(smaller, key=lambda size: size.limit, default=now_in)

@@ -1,5 +1,6 @@
 """`ponton frontdesk`: the XMPP door of one gateway. Configured by environment and files alone (docs/local.md).
 
+With PONTON_CLUSTER=1 it is one of several pods (docs/operators.md, `frontdesk_cluster`); what it does then is the same.
 Exit codes are a shard's: 0 told to end or replaced by a newer one, 75 try again, 78 configuration.
 """
 
@@ -22,6 +23,7 @@ from ponton_bridge.xmpp.stream import NotOpen, ShardStream
 from ponton_operator.cluster.local_accounts import LocalAccounts
 from ponton_operator.resources import yamlfile
 from ponton_operator.resources.gateway import BridgeGateway, allowed_hosts
+from ponton_operator.selfservice.accounts import AccountStore
 from ponton_operator.selfservice.service import AccountService, Limits
 from ponton_operator.selfservice.xmpp.announce import Announcer, announce
 from ponton_operator.selfservice.xmpp.desk import Desk
@@ -35,17 +37,20 @@ class BadConfiguration(HostError):
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What the front desk is told."""
+    """What the front desk is told; `accounts` is the folder on one machine, None on a cluster."""
 
     gateway: BridgeGateway
-    accounts: Path
+    accounts: Path | None
     stream: DeskSettings
     redis_url: str
     log_level: str
 
 
-def read_config(environment: Mapping[str, str]) -> Config:
-    """Read environment and files; raises BadConfiguration (or BadResource) with a sentence for the host."""
+def read_config(environment: Mapping[str, str], secret: str = "") -> Config:
+    """Read environment and files; `secret` of the stream, if it is in no file of its own.
+
+    Raises BadConfiguration (or BadResource) with a sentence for the host.
+    """
 
     def get(name: str) -> str:
         value = environment.get(name, "")
@@ -67,15 +72,16 @@ def read_config(environment: Mapping[str, str]) -> Config:
 
     secrets = Path(get("PONTON_SECRETS"))
     ca = environment.get("PONTON_XMPP_CA", "")
+    on_cluster = bool(environment.get("PONTON_CLUSTER"))
     return Config(
         gateway=yamlfile.load(BridgeGateway, content(Path(get("PONTON_GATEWAY_FILE")))),
-        accounts=Path(get("PONTON_ACCOUNTS")),
+        accounts=None if on_cluster else Path(get("PONTON_ACCOUNTS")),
         stream=DeskSettings(
             domain=get("PONTON_DOMAIN"),
             owner="",
             epoch=number("PONTON_EPOCH"),
             instance=get("PONTON_INSTANCE"),
-            secret=content(secrets / "component-secret").strip(),
+            secret=secret or content(secrets / "component-secret").strip(),
             host=get("PONTON_XMPP_HOST"),
             port=number("PONTON_XMPP_PORT"),
             ca=Path(ca) if ca else None,
@@ -85,7 +91,7 @@ def read_config(environment: Mapping[str, str]) -> Config:
     )
 
 
-async def run(config: Config, log: Log) -> int:
+async def run(config: Config, accounts: AccountStore, log: Log) -> int:
     """Serve until SIGTERM or until a newer front desk takes over."""
     gateway = config.gateway
     doors = DoorClient(config.redis_url, gateway.metadata.name)
@@ -95,7 +101,6 @@ async def run(config: Config, log: Log) -> int:
         accounts=gateway.spec.accounts.max,
         open=gateway.spec.selfservice.registration == "Open",
     )
-    accounts = LocalAccounts(config.accounts, gateway)
     service = AccountService(limits, accounts, doors)
     stream = ShardStream(config.stream, ("", 0), covered=lambda _seq: None, random=random.random)
 
@@ -134,17 +139,27 @@ async def run(config: Config, log: Log) -> int:
 
 def main(_argv: Sequence[str] = ()) -> int:
     """Run the program; gives its exit code."""
+    if os.environ.get("PONTON_CLUSTER"):
+        from ponton_operator.programs import frontdesk_cluster  # noqa: PLC0415  # one machine has no cluster's libraries
+
+        return frontdesk_cluster.main(os.environ)
     log = Log(bound={"program": "frontdesk"})
     try:
         config = read_config(os.environ)
     except HostError as problem:
-        print(problem.sentence, file=sys.stderr)  # noqa: T201 - for the host, in words
-        log(DeskEvent.CONFIG_REFUSED, "error")
-        return EX_CONFIG
+        return refuse(problem, log)
     log = Log(config.log_level, bound={"program": "frontdesk", "epoch": config.stream.epoch})
     log.catch_libraries()
+    accounts = LocalAccounts(config.accounts or Path(), config.gateway)
     try:
-        return asyncio.run(run(config, log))
+        return asyncio.run(run(config, accounts, log))
     except Exception as error:  # noqa: BLE001 - the last words of a crash; the runtime starts it again
         log.failure(DeskEvent.CRASHED, error)
         return EX_SOFTWARE
+
+
+def refuse(problem: HostError, log: Log) -> int:
+    """Tell the host what has to change; gives the exit code."""
+    print(problem.sentence, file=sys.stderr)  # noqa: T201 - for the host, in words
+    log(DeskEvent.CONFIG_REFUSED, "error")
+    return EX_CONFIG

@@ -169,9 +169,7 @@ class Finding(Enum):
         GatewayType.PROGRESSING, Truth.FALSE, "RolloutStopped", "The rollout has stopped by itself; see RolloutStopped."
     )
 
-    BY_USER = Row(
-        GatewayType.ISOLATED, Truth.TRUE, "ByUser", "Every account's processes run as a user of their own."
-    )  # fmt: skip
+    BY_USER = Row(GatewayType.ISOLATED, Truth.TRUE, "ByUser", "Every account's processes run as a user of their own.")
     BY_PROCESS = Row(
         GatewayType.ISOLATED, Truth.FALSE, "ByProcess", "Accounts are separate processes of one user, no more."
     )

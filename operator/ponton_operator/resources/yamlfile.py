@@ -78,9 +78,7 @@ _EXPECTED: Final = {
     "missing": "this field is missing",
     "string_type": "text is expected here (put it in quotes)",
     "int_type": "a whole number is expected here",
-    "int_parsing": "a whole number is expected here",
     "bool_type": "true or false is expected here",
-    "bool_parsing": "true or false is expected here",
     "tuple_type": "a list is expected here",
     "dict_type": "fields are expected here, not a single value",
     "model_type": "fields are expected here, not a single value",
@@ -95,8 +93,6 @@ def _sentence(model: type[BaseModel], error: ErrorDetails) -> str:
         return f"{path}: there is no such field" + (f"; did you mean {near[0]}?" if near else "")
     if kind in {"enum", "literal_error"}:
         return f"{path}: must be {context['expected']}"
-    if kind == "string_pattern_mismatch":
-        return f"{path}: must look like {context['pattern']}"
     return f"{path}: {_EXPECTED.get(kind) or error['msg'][:1].lower() + error['msg'][1:]}"
 
 

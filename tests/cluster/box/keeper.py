@@ -24,6 +24,7 @@ from tests.cluster.box.layout import API_PORT, NODE_ADDRESS, READY, Folder
 _UNSHARE = "unshare --mount --net --pid --uts --ipc --fork --kill-child --mount-proc --propagation private"
 _DIE_WITH_ME = ("setpriv", "--pdeathsig", "KILL")
 _STEP = 0.02  # seconds
+_END = 20.0  # seconds for hundreds of processes to end
 _START = 20.0  # seconds until the namespaces and the forwarder are there; it takes 0.1
 
 
@@ -34,6 +35,7 @@ class Keeper:
         self._folder = folder
         self._options = folder.options()
         self._running: list[subprocess.Popen[bytes]] = []
+        self._inside = 0
         self._wake, wake = socket.socketpair()
         wake.settimeout(0)
         self._kept = wake
@@ -58,6 +60,7 @@ class Keeper:
         first = [sys.executable, "-m", "tests.cluster.box.first", str(folder.root)]
         self._running.append(self._popen(_UNSHARE.split() + first, "first"))
         inside = self._child_of(self._running[0].pid)
+        self._inside = os.pidfd_open(inside)
         folder.note("inside", inside)
         port = folder.root / "port"
         line = ["-pid", str(inside), "-to", f"{NODE_ADDRESS}:{API_PORT}", "-port-file", str(port)]
@@ -98,6 +101,10 @@ class Keeper:
         select.select(watched, [], [])
 
     def _clean(self) -> None:
+        if self._inside:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._inside, signal.SIGKILL)  # the kernel ends everything in there first
+            select.select([self._inside], [], [], _END)
         for process in self._running:
             process.kill()
             process.wait()

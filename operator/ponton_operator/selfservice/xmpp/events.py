@@ -8,6 +8,8 @@ class DeskEvent(StrEnum):
     """The registry."""
 
     STARTED = "desk_started"
+    STANDS_BY = "desk_stands_by"
+    EPOCHS_SPENT = "epochs_spent"
     ENDED = "desk_ended"
     REPLACED = "desk_replaced"
     CRASHED = "desk_crashed"

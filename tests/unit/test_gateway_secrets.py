@@ -1,4 +1,4 @@
-"""A gateway on a cluster with its Secrets: what is read, what is told when they cannot be, and what shards are told."""
+"""The Secrets of a gateway on a cluster: what is read, and what is told when it cannot be."""
 
 from base64 import b64encode
 from collections.abc import AsyncIterator
@@ -7,14 +7,12 @@ from typing import Any
 
 import pytest
 
+from ponton_operator.cluster.gateway_secrets import GatewaySecrets, SecretMissing, SecretUnusable, read_secrets
 from ponton_operator.cluster.kube_api import KubeApi
 from ponton_operator.cluster.kube_errors import Unavailable
-from ponton_operator.cluster.kube_gateway import Gateway, SecretMissing, SecretUnusable, read_gateway
-from ponton_operator.plan.secrets import shard_secret
 from ponton_operator.resources.gateway import BridgeGateway
 from tests.harness.kube_fake import KubeFake, Refused, kube_fake
 from tests.unit.gateway_world import MASTER, gateway
-from tests.unit.test_plan_account import make
 
 PEM = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----"
 WITH_CAS: dict[str, Any] = {
@@ -37,9 +35,9 @@ class Bed:
         }
         self.fake.put("secrets", "bridges", {"metadata": {"name": name}, "data": data})
 
-    async def read(self, resource: BridgeGateway | None = None) -> Gateway:
+    async def read(self, resource: BridgeGateway | None = None) -> GatewaySecrets:
         """Read a gateway."""
-        return await read_gateway(self.api, resource or gateway())
+        return await read_secrets(self.api, resource or gateway())
 
 
 @pytest.fixture
@@ -67,37 +65,6 @@ async def test_it_gives_what_the_secrets_hold(bed: Bed) -> None:
         control.ca,
     )
     assert ["prosody", "redis"] == [path.rpartition("/")[2] for _, path in bed.fake.asked]
-
-
-async def test_a_shard_is_told_where_its_files_are(bed: Bed) -> None:
-    """Environment and files of a pod fit together; the instance is left to the pod's uid."""
-    found = await bed.read(gateway(**WITH_CAS))
-    account = make()
-    told = found.tell_shard(account, 7, "redis://shard:pw@redis:6379/0")
-    assert {
-        "owner": account.spec.owner,
-        "component-secret": shard_secret(MASTER, "wa.example.org", account.spec.owner, 7),
-        "redis-url": "redis://shard:pw@redis:6379/0",
-        "xmpp-ca.pem": PEM,
-        "upload-ca.pem": PEM.replace("x", "y"),
-    } == told.secrets
-    expected = {
-        "PONTON_EPOCH": "7",
-        "PONTON_SECRETS": "/run/ponton",
-        "PONTON_STORE": "/var/lib/ponton/store",
-        "PONTON_XMPP_CA": "/run/ponton/xmpp-ca.pem",
-        "PONTON_UPLOAD_CA": "/run/ponton/upload-ca.pem",
-    }
-    assert expected.items() <= told.environment.items()
-    assert "PONTON_INSTANCE" not in told.environment
-    assert not any(MASTER in text for text in (*told.environment.values(), *told.secrets.values()))
-
-
-async def test_without_authorities_none_are_told(bed: Bed) -> None:
-    """No file and no variable for an authority that the gateway does not name."""
-    told = (await bed.read()).tell_shard(make(), 7, "u")
-    assert {"owner", "component-secret", "redis-url"} == told.secrets.keys()
-    assert not {"PONTON_XMPP_CA", "PONTON_UPLOAD_CA"} & told.environment.keys()
 
 
 @pytest.mark.parametrize(
@@ -144,7 +111,7 @@ async def test_what_is_no_certificate_is_told(bed: Bed) -> None:
     found = await bed.read(gateway(**WITH_CAS))
     assert ("Secret cas: its key xmpp is no certificate (PEM).",) == found.problems
     with pytest.raises(SecretUnusable):
-        found.tell_shard(make(), 7, "u")
+        found.read(found.resource.spec.xmpp.tls.ca_ref)  # type: ignore[union-attr]  # it is set
 
 
 async def test_a_secret_that_we_may_not_read_is_told(bed: Bed) -> None:
