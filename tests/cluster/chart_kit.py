@@ -36,7 +36,7 @@ def helm(*line: str, values: Mapping[str, Any] | None = None) -> str:
     text = json.dumps(values) if values is not None else None
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=120)
     if done.returncode:
-        raise Refused(done.stderr)
+        raise Refused(done.stdout + done.stderr)
     return done.stdout
 
 

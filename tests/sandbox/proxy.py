@@ -21,7 +21,7 @@ Gate = Callable[[], int | None]
 
 
 class Proxy:
-    """`chat` serves web sockets, `handlers` other requests by host name; `papers` are read without the tunnel, by path."""
+    """`chat` serves web sockets, `handlers` other requests by host name; `papers`, by path, need no tunnel."""
 
     def __init__(self, context: ssl.SSLContext, chat: Chat, gate: Gate) -> None:
         self.handlers: dict[str, web.Handler] = {}

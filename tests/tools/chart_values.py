@@ -2,8 +2,8 @@
 
     python -m tests.tools.chart_values
 
-The source is charts/ponton/values.source.yaml, which says in its head how it is written. Helm checks every value against
-the schema, so a slip of the pen is refused with the path at which it stands.
+The source is charts/ponton/values.source.yaml, which says in its head how it is written. Helm checks every value
+against the schema, so a slip of the pen is refused with the path at which it stands.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The Containerfiles, read as text: what an image holds, as whom it runs, and that nothing of the sandbox is in a release.
+"""The Containerfiles, read as text: what an image holds, as whom it runs, and nothing of the sandbox in a release.
 
 That they build and run is tried on a cluster (tests/cluster).
 """
@@ -51,7 +51,9 @@ def test_an_image_runs_as_nobody_and_writes_no_bytecode(name: str) -> None:
     assert "PYTHONDONTWRITEBYTECODE=1" in next(line for line in lines if line.startswith("ENV "))
     assert "ARG BASE=docker.io/library/python:3.11-slim-bookworm" == steps(name)[0]
     assert ["FROM ${BASE} AS build", "FROM ${BASE}"] == [line for line in steps(name) if line.startswith("FROM ")]
-    assert lines.index("USER 65532:65532") > max(i for i, line in enumerate(lines) if line.startswith(("RUN ", "COPY ")))
+    assert lines.index("USER 65532:65532") > max(
+        i for i, line in enumerate(lines) if line.startswith(("RUN ", "COPY "))
+    )
 
 
 @pytest.mark.parametrize("name", [*RELEASED, SANDBOX])

@@ -12,8 +12,8 @@ from ponton_operator.cluster.kube_api import KubeApi
 from ponton_operator.cluster.kube_errors import Conflict, NotFound, Unavailable
 from ponton_operator.cluster.kube_kinds import ACCOUNTS, DEPLOYMENTS, PODS, Kind
 from ponton_operator.cluster.kube_uninstall import SHARDS, Uninstall, Wanted
-from ponton_operator.plan.uninstall import FINALIZER
 from ponton_operator.programs import uninstall as program
+from ponton_operator.resources.account import FINALIZER
 
 Obj = dict[str, Any]
 SELECTOR = "app.kubernetes.io/instance=wa"
@@ -106,7 +106,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_operators_are_stopped_before_accounts_are_released_and_pods_end() -> None:
-    """They would put the finalizers back and start the pods again; a Deployment goes before pods for the same reason."""
+    """They would put the finalizers back and start pods again; a Deployment goes before pods for the same reason."""
     stand_in = cluster(account("acc-1"), shards=["acc-1-7"], desks=["wa-frontdesk"])
     await work(stand_in).run()
     assert [

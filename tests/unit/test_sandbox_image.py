@@ -144,5 +144,6 @@ async def test_a_sandbox_hands_out_its_paper(tmp_path: Path) -> None:
     async with Sandbox(folder=tmp_path) as box:
         told = Config.read(box.config)
         body = json.loads(await asyncio.to_thread(fetch, told.proxy))
-    assert {"ca": Path(told.ca).read_text(), "root": told.root} == body
+        ca = await asyncio.to_thread(Path(told.ca).read_text)
+    assert {"ca": ca, "root": told.root} == body
     assert "/trust.json" == PAPER

@@ -11,6 +11,11 @@
 {{- end -}}
 {{- end -}}
 
+{{/* What begins the names of objects that belong to no namespace. */}}
+{{- define "ponton.clusterName" -}}
+{{- printf "%s-%s" .Release.Namespace (include "ponton.fullname" .) -}}
+{{- end -}}
+
 {{/* What selects the pods of a component. Takes (dict "root" $ "component" NAME). */}}
 {{- define "ponton.selector" -}}
 app.kubernetes.io/name: {{ default .root.Chart.Name .root.Values.nameOverride }}

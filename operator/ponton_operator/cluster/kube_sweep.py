@@ -128,10 +128,8 @@ class Sweep:
         self.fleet.take(ACCOUNTS, answer, gone=False)
         if status.tier != before.tier:
             self.log(OperatorEvent.TIER_CHANGED, account=name, tier=status.tier, bytes=decision.use.memory)
-            self.metrics.event(OperatorEvent.TIER_CHANGED)
         if status.park and not before.park:
             self.log(OperatorEvent.ACCOUNT_IDLE, account=name, why=status.park)
-            self.metrics.event(OperatorEvent.ACCOUNT_IDLE)
         return True
 
     async def _alarms(self, key: Key, gateway: BridgeGateway, accounts: list[BridgeAccount]) -> None:

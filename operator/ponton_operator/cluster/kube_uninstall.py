@@ -1,7 +1,7 @@
 """Leaves the cluster in order before the operators go: the deeds of `ponton uninstall`, one after the other.
 
-The order matters: operators unlink while they run; then they are stopped, since they would put finalizers back and start
-shards again; then accounts are released and what still runs is ended. Everything may be repeated.
+The order matters: operators unlink while they run; then they are stopped, since they would put finalizers back and
+start shards again; then accounts are released and what still runs is ended. Everything may be repeated.
 """
 
 import asyncio
@@ -129,7 +129,7 @@ class Uninstall:
         """Wait until there is none; gives how many there are after so many seconds."""
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
-        while (left := await count()) and loop.time() < end:
+        while (left := await count()) and loop.time() < end:  # noqa: ASYNC110  # the cluster sets no event of ours
             await asyncio.sleep(_LOOK)
         return left
 
@@ -146,5 +146,3 @@ def _place(item: Obj) -> tuple[str, str]:
 
 def _parts(items: Sequence[Obj], size: int) -> Iterable[Sequence[Obj]]:
     return (items[at : at + size] for at in range(0, len(items), size))
-
-

@@ -1,14 +1,15 @@
-"""What has to be done with each account before the operators go, and how it is told. Pure; for `cluster.kube_uninstall`.
+"""What has to be done with each account before the operators go, and how it is told.
 
-An account keeps its resource and its volume. Without the finalizer it can be deleted, and its namespace too, when nobody
-is there any more to unlink its device first.
+Pure; called by `cluster.kube_uninstall`. An account keeps its resource and its volume. Without the finalizer it can be
+deleted, and its namespace too, when nobody is there any more to unlink its device first.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-FINALIZER: Final = "ponton.im/unlink"
+from ponton_operator.resources.account import FINALIZER
+
 _LISTED: Final = 200  # names in the report; the rest is counted
 
 

@@ -39,14 +39,18 @@ class Foreign:
 
     package: str
     version: str
+    flags: str = ""
 
+
+# What Helm believes of a cluster that it does not ask; unstamped, that is the ancient 1.20.
+_HELM = "-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=34"
 
 PROGRAMS: dict[str, Ours | Foreign] = {
     "box": Ours("go"),
     "pause": Ours("go", "./pause"),
     "coredns": Ours("dns"),
     "kwok": Foreign("sigs.k8s.io/kwok/cmd/kwok", "v0.8.0"),
-    "helm": Foreign("helm.sh/helm/v3/cmd/helm", "v3.22.0"),
+    "helm": Foreign("helm.sh/helm/v3/cmd/helm", "v3.22.0", _HELM),
     "kubeconform": Foreign("github.com/yannh/kubeconform/cmd/kubeconform", "v0.8.0"),
 }
 
@@ -76,7 +80,7 @@ def stamp(version: tuple[str, str, str]) -> str:
 def digest(program: Ours | Foreign) -> str:
     """What the program is made from, as 16 hex digits: our sources, or name and version of foreign ones."""
     if isinstance(program, Foreign):
-        return hashlib.sha256(f"{program.package}@{program.version}".encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{program.package}@{program.version}{program.flags}".encode()).hexdigest()[:16]
     known = hashlib.sha256(f"{program.package} {_ENVIRON} {_TAGS}".encode())
     folder = HERE / program.folder
     for path in sorted(p for p in folder.rglob("*") if p.name in {"go.mod", "go.sum"} or p.suffix == ".go"):
@@ -106,7 +110,11 @@ def _build(source: Ours | Foreign, path: Path) -> None:
         environ = {**os.environ, **_ENVIRON}
         if isinstance(source, Foreign):
             environ["GOBIN"] = made
-            _go(["install", "-p", "2", "-ldflags", "-s -w", f"{source.package}@{source.version}"], "/", environ)
+            _go(
+                ["install", "-p", "2", "-ldflags", f"-s -w {source.flags}", f"{source.package}@{source.version}"],
+                "/",
+                environ,
+            )
         else:
             folder = HERE / source.folder
             go_mod = (folder / "go.mod").read_text()
