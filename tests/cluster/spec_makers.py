@@ -4,6 +4,7 @@ Called by `test_crds`. A text is made after the sentence of its rule: SAMPLES ha
 """
 
 import copy
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -196,11 +197,12 @@ def _numbers(schema: Schema, _: Json) -> list[Json]:
 
 
 def _fields(schema: Schema, value: Json) -> list[Json]:
-    """Leave out a field, add one that does not exist, or give one of a map a wrong name."""
+    """Leave out a field, add one that does not exist, write one in snake_case, or give one of a map a wrong name."""
     if "additionalProperties" in schema:
         return [*({**value, key: "x"} for key in KEYS[1]), {f"k{n}": "" for n in range(17)}]
     less = [{key: inner for key, inner in value.items() if key != left} for left in value]
-    more = [{**value, "unknown": 1}, {**value, "unknown": None}, {**value, "": {}}]
+    snaky = {re.sub("[A-Z]", lambda capital: f"_{capital[0].lower()}", key): inner for key, inner in value.items()}
+    more = [snaky, {**value, "unknown": 1}, {**value, "unknown": None}, {**value, "": {}}]
     wrong: list[Schema] = [
         {"memoryRequest": "1Gi"},
         {"memoryLimit": "95Mi"},

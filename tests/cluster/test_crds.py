@@ -86,7 +86,7 @@ def resource(model: type[BaseModel], spec: object, name: str = "a") -> dict[str,
 def told(made: dict[str, Any]) -> str:
     """Give what pydantic says against a resource, '' if it takes it."""
     try:
-        MODELS[made["kind"]].model_validate(json.loads(json.dumps(made)))
+        MODELS[made["kind"]].model_validate(json.loads(json.dumps(made)), by_alias=True, by_name=False)
     except ValidationError as error:
         return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
     return ""

@@ -33,6 +33,11 @@ GOOD = HEAD + "metadata: {name: a}\nspec: {owner: alice@example.org, gatewayRef:
             GOOD.replace("name: wa", "name: wa, nam: x"),
             "spec.gatewayRef.nam: there is no such field; did you mean name?",
         ),
+        (
+            GOOD.replace("gatewayRef", "gateway_ref"),
+            ("spec.gatewayRef: this field is missing\n"
+            "spec.gateway_ref: there is no such field; did you mean gatewayRef?"),
+        ),
         (GOOD.replace("{name: wa}", "wa"), "spec.gatewayRef: fields are expected here, not a single value"),
         (GOOD.replace("owner: alice@example.org", "owner: 5"), "spec.owner: text is expected here (put it in quotes)"),
         (

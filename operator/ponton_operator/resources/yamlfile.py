@@ -68,7 +68,7 @@ def load(model: type[R], text: str | bytes) -> R:
         if raw.get(field) != expected:
             raise BadResource(f"{field}: must be {expected}")
     try:
-        return model.model_validate(raw)
+        return model.model_validate(raw, by_alias=True, by_name=False)  # python_names are for code
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=True, include_input=False)
         raise BadResource("\n".join(_sentence(model, e) for e in found[:_SHOWN])) from None
