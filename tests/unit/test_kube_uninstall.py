@@ -12,8 +12,8 @@ from ponton_operator.cluster.kube_api import KubeApi
 from ponton_operator.cluster.kube_errors import Conflict, NotFound, Unavailable
 from ponton_operator.cluster.kube_kinds import ACCOUNTS, DEPLOYMENTS, PODS, Kind
 from ponton_operator.cluster.kube_uninstall import SHARDS, Uninstall, Wanted
-from ponton_operator.plan.uninstall import FINALIZER
 from ponton_operator.programs import uninstall as program
+from ponton_operator.resources.account import FINALIZER
 
 Obj = dict[str, Any]
 SELECTOR = "app.kubernetes.io/instance=wa"

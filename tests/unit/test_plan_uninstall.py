@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ponton_operator.plan.uninstall import FINALIZER, Report, full_name, linked, release
+from ponton_operator.plan.uninstall import Report, full_name, linked, release
+from ponton_operator.resources.account import FINALIZER
 
 NAMES = st.sampled_from([FINALIZER, "other/one", "foregroundDeletion", "a/b"])
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-FINALIZER: Final = "ponton.im/unlink"
+from ponton_operator.resources.account import FINALIZER
+
 _LISTED: Final = 200  # names in the report; the rest is counted
 
 
