@@ -17,10 +17,10 @@ from typing import Any
 from ponton_bridge.coordination.contract import StateChange
 from ponton_bridge.shard.logs import Log
 from ponton_operator.cluster.kube_api import KubeApi
-from ponton_operator.cluster.kube_backend import FINALIZER
 from ponton_operator.cluster.metrics import Metrics
 from ponton_operator.operators.accounts import AccountsOperator
 from ponton_operator.operators.guard import Context, Settings
+from ponton_operator.resources.account import FINALIZER
 from tests.harness.kube_fake import Key, KubeFake, Obj, Refused
 
 NS = "bridges"

@@ -21,7 +21,7 @@ from ponton_operator.resources.gateway import BridgeGateway
 
 FIELD_MANAGER: Final = "ponton-gateways"
 # Parts of the status that the accounts operator writes.
-FOREIGN: Final = frozenset({"revision", "wave"})
+FOREIGN: Final = frozenset({"revision", "wave", "waveRevision", "pairingsLost"})
 
 
 class NotOurs(HostError):

@@ -24,14 +24,13 @@ from ponton_operator.cluster.reconcile import Held, Stale, Template
 from ponton_operator.plan.manifests_shard import shard_name
 from ponton_operator.plan.merge import status_patch
 from ponton_operator.plan.values import Clean, Observed, Outcome, Process, Start
-from ponton_operator.resources.account import AccountStatus, BridgeAccount
+from ponton_operator.resources.account import FINALIZER, AccountStatus, BridgeAccount
 from ponton_operator.resources.base import is_paused
 from ponton_operator.resources.conditions import Own
 from ponton_operator.resources.gateway import GatewayStatus
 from ponton_operator.resources.running import Rollout, Scaling
 
 APART: Final = 5.0  # seconds between two writes of a status that nothing rests on
-FINALIZER: Final = "ponton.im/unlink"
 NAMESPACE_FRESH: Final = 5.0  # seconds that a namespace is believed to be as it was
 LEFTOVER: Final = "AccountLeftovers"  # reason of the event of a deletion with problems
 

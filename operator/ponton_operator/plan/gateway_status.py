@@ -1,7 +1,6 @@
 """Counts and conditions of a gateway on a cluster, from what was found. Pure; called by `plan.gateway`.
 
-Several programs write conditions of a gateway, each its own types: those of others are kept as they are, in their
-place, so that nobody rewrites what another wrote.
+Several programs write conditions of a gateway, each its own types.
 """
 
 from collections.abc import Iterator
@@ -10,8 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from ponton_operator.plan.tally import Counts
-from ponton_operator.resources.base import Condition
-from ponton_operator.resources.conditions_gateway import Finding, GatewayType, gateway_condition
+from ponton_operator.resources.conditions_gateway import Finding, GatewayType, put_findings
 from ponton_operator.resources.gateway import BridgeGateway, GatewayStatus
 
 MAX_PROBLEMS: Final = 50  # sentences; the first of many tell what is wrong
@@ -75,32 +73,20 @@ Said = tuple[Finding, str]  # a finding, and a sentence to be added to its own
 
 def describe(gateway: BridgeGateway, found: Found, now: float) -> GatewayStatus:
     """Give the status as it should be; what others write into it stays."""
-    said = list(_said(gateway, found))
-    before = {condition.type: condition for condition in gateway.status.conditions}
-    fresh: dict[str, Condition] = {}
-    for finding, more in said:
-        kind = finding.value.type
-        generation = gateway.metadata.generation
-        fresh[kind] = gateway_condition(finding, before.get(kind), now, more=more, generation=generation)
+    said = dict(_said(gateway, found))
+    generation, before = gateway.metadata.generation, gateway.status.conditions
     return gateway.status.model_copy(
         update={
-            "observed_generation": gateway.metadata.generation,
+            "observed_generation": generation,
             "accounts": found.counts.accounts,
             "running": found.counts.running,
             "paired": found.counts.paired,
             "parked": found.counts.parked,
             "failed": found.counts.failed,
             "problems": found.problems[:MAX_PROBLEMS],
-            "conditions": merge(gateway.status.conditions, fresh),
+            "conditions": put_findings(before, said, OWN, now, generation, said),
         }
     )
-
-
-def merge(before: tuple[Condition, ...], fresh: dict[str, Condition]) -> tuple[Condition, ...]:
-    """Put our conditions among those of others: each in its old place, new ones at the end, ours that are over go."""
-    kept = [fresh.get(c.type, c) for c in before if c.type in fresh or c.type not in OWN]
-    there = {c.type for c in before}
-    return (*kept, *(condition for kind, condition in fresh.items() if kind not in there))
 
 
 def _said(gateway: BridgeGateway, found: Found) -> Iterator[Said]:

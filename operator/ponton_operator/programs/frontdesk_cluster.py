@@ -105,6 +105,7 @@ async def serve(environment: Mapping[str, str], place: Place, log: Log) -> int:
         if not await _hold(lease):
             return EX_OK
         lease.keep()
+        client.fence = lease.overdue  # who was frozen and wakes writes nothing more
         try:
             config = read_config(dict(environment) | {"PONTON_EPOCH": str(lease.epoch)}, stock.secret)
             following.append(KubeAccounts(api, config.gateway))

@@ -4,9 +4,10 @@ Types and reasons are API: they are added, never renamed. Called by the plan of 
 and the docs generator.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from types import MappingProxyType
 from typing import Final
 
 from ponton_operator.resources.base import Condition, Truth, moment
@@ -254,15 +255,23 @@ def gateway_condition(
 
 
 def put_findings(
-    before: Sequence[Condition], findings: Iterable[Finding], own: Collection[GatewayType], now: float, generation: int
+    before: Sequence[Condition],
+    findings: Iterable[Finding],
+    own: Collection[GatewayType],
+    now: float,
+    generation: int,
+    more: Mapping[Finding, str] = MappingProxyType({}),
 ) -> tuple[Condition, ...]:
     """Put one writer's findings among the conditions of all: those of others, and the order, stay as they are.
 
-    `own` are the types that this writer has; those of which nothing is found any more go.
+    `own` are the types that this writer has; those of which nothing is found any more go. `more` adds to sentences.
     """
     old = {condition.type: condition for condition in before}
     fresh = {
-        f.value.type: gateway_condition(f, old.get(f.value.type), now, generation=generation) for f in findings
+        f.value.type: gateway_condition(
+            f, old.get(f.value.type), now, more=more.get(f, ""), generation=generation
+        )
+        for f in findings
     }  # fmt: skip
     kept = [
         fresh[GatewayType(c.type)] if c.type in fresh else c for c in before if c.type in fresh or c.type not in own
