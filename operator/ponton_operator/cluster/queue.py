@@ -6,6 +6,7 @@ Many keys are worked on at once, so that one slow account holds up no other.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import islice
 from typing import Final
 
 WORKERS: Final = 32  # keys worked on at the same time
@@ -61,9 +62,9 @@ class KeyedQueue:
         self.add(key)
 
     def _turn(self) -> None:
-        for key in [k for k in self._dirty if k not in self._busy]:
-            if len(self._busy) >= self._workers:
-                return
+        free = max(0, self._workers - len(self._busy))
+        ready = (key for key in self._dirty if key not in self._busy)
+        for key in list(islice(ready, free)):  # thousands may wait: no more of them are looked at than can begin
             self._busy.add(key)
             task = asyncio.get_running_loop().create_task(self._work(key))
             self._tasks.add(task)

@@ -196,8 +196,8 @@ class AccountsOperator:
 
     def _look(self, pod: Pod) -> None:
         """Have a pod read anew, whatever the watch says."""
-        self.pods.suspect(pod)
         if where := self._where.get((pod.namespace, pod.account)):
+            self.pods.suspect(pod)
             self.gateways[where].touch(pod.account)
 
     def _now(self) -> float:
@@ -219,6 +219,9 @@ class AccountsOperator:
         missing = [pod for pod in pods if pod.uid not in there]
         for pod in missing:
             self._look(pod)
+            if (pod.namespace, pod.account) not in self._where:  # it went with its account
+                self.pods.gone(pod.namespace, pod.account, pod.uid)
+                self.pods.forget(pod.namespace, pod.account)
         there = {uid async for uid in self._names(ACCOUNTS, "")}
         lost = [key for key, uid in accounts.items() if uid not in there]
         for key in lost:

@@ -78,15 +78,15 @@ class Guard:
     lease: Lease
     clock: Callable[[], float] = time.monotonic
     working: bool = False
-    _streams: Streams = field(init=False)
+    streams: Streams = field(init=False)
 
     def __post_init__(self) -> None:
         """Nothing is watched yet."""
-        self._streams = Streams(self.clock)
+        self.streams = Streams(self.clock)
 
     def alive(self) -> str:
         """Say why the kubelet should restart us, '' for no reason."""
-        silent = self._streams.age()
+        silent = self.streams.age()
         return "" if silent < DEAD else f"a watch has said nothing for {silent:.0f} s"
 
     def ready(self) -> str:
@@ -125,7 +125,7 @@ class Guard:
         await operator.start()
         registry = kopf.OperatorRegistry()
         operator.register(registry)
-        kopf.on.login(registry=registry)(self._streams.login)
+        kopf.on.login(registry=registry)(self.streams.login)
         ready, stopped = asyncio.Event(), asyncio.Event()
         watching = kopf.operator(
             registry=registry,

@@ -34,13 +34,14 @@ class Streams:
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context()),
             headers=info.as_http_headers(),
-            response_class=self._response(),
+            response_class=self.response(),
         )
         return kopf.AiohttpSession(
             server=info.server, default_namespace=info.default_namespace, aiohttp_session=session
         )
 
-    def _response(self) -> type[aiohttp.ClientResponse]:
+    def response(self) -> type[aiohttp.ClientResponse]:
+        """Give the class of answers that tell; for an aiohttp session."""
         streams = self
 
         class Telling(aiohttp.ClientResponse):

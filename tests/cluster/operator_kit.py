@@ -1,0 +1,225 @@
+"""The accounts operator's program on a real API server, with the rights that docs/operators.md lists and no more.
+
+Pods have no node here, so nothing runs: a test that needs a running pod says so in its status, as a kubelet would.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.cluster.box import audit
+from tests.cluster.reach import Cluster, Object, until
+from tests.harness.redis import free_port
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 90.0
+NAME = "accounts"
+_ROW = re.compile(r"^\| (`.*?`.*?) \| ([a-z, ]+) \|", re.MULTILINE)
+
+
+def rights() -> tuple[list[Object], list[Object]]:
+    """Give the rules of the accounts operator as its page lists them: in a namespace, and of the cluster."""
+    page = (ROOT / "docs" / "operators.md").read_text()
+    part = page.split("## The accounts operator")[1].split("\n## ")[0]
+    inside, outside = [], []
+    for what, verbs in _ROW.findall(part):
+        for name in re.findall(r"`([a-z/]+)`", what):
+            group = "ponton.im" if name.startswith("bridge") else ""
+            rule = {"apiGroups": [group], "resources": [name], "verbs": verbs.split(", ")}
+            (outside if "(cluster)" in what else inside).append(rule)
+    return inside, outside
+
+
+@dataclass(slots=True)
+class Bed:
+    """A namespace with the operator's service account."""
+
+    cluster: Cluster
+    namespace: str
+    folder: Path
+    since: int
+
+    # ---- resources -------------------------------------------------------------------------------------------------
+
+    def gateway(self, prosody: int, redis: int, **spec: Any) -> None:  # noqa: ANN401  # parts of a resource
+        """Make or change the gateway and its Secret; the ports are where its servers are on loopback."""
+        ref = {key: {"name": "gw", "key": key} for key in ("master", "token", "redis")}
+        usual = {
+            "domain": "wa.example.test",
+            "xmpp": {"host": "127.0.0.1", "port": 5348},
+            "prosody": {"url": f"http://127.0.0.1:{prosody}/shards", "tokenRef": ref["token"]},
+            "redis": {"urlRef": ref["redis"]},
+            "secrets": {"masterRef": ref["master"]},
+        }
+        data = {"master": "m" * 32, "token": "t" * 32, "redis": f"redis://127.0.0.1:{redis}/0"}
+        self.cluster.apply(
+            self.named("v1", "Secret", "gw", stringData=data),
+            self.named("ponton.im/v1alpha1", "BridgeGateway", "wa", spec=usual | spec),
+        )
+
+    def account(self, name: str, owner: str = "", **spec: Any) -> Object:  # noqa: ANN401  # parts of a resource
+        """Give an account as a door makes it."""
+        made = self.named("ponton.im/v1alpha1", "BridgeAccount", name)
+        made["metadata"]["finalizers"] = ["ponton.im/unlink"]
+        return made | {"spec": {"owner": owner or f"{name}@example.test", "gatewayRef": {"name": "wa"}} | spec}
+
+    def named(self, version: str, kind: str, name: str, **rest: object) -> Object:
+        """Give an object of the namespace."""
+        metadata = {"name": name, "namespace": self.namespace}
+        return {"apiVersion": version, "kind": kind, "metadata": metadata, **rest}
+
+    # ---- what is seen ----------------------------------------------------------------------------------------------
+
+    def status(self, name: str) -> Object:
+        """Give the status of an account, {} without one."""
+        found = self.cluster.kubectl(
+            "get", "ba", name, "-n", self.namespace, "--ignore-not-found", "-o", "json"
+        )  # fmt: skip
+        return dict(json.loads(found).get("status") or {}) if found else {}
+
+    def reason(self, name: str) -> str:
+        """Give its reason."""
+        return str(self.status(name).get("reason", ""))
+
+    def pods(self, name: str = "") -> list[Object]:
+        """Give the pods of an account, or of all."""
+        selector = f"ponton.im/account={name}" if name else "app.kubernetes.io/component=shard"
+        return list(self.cluster.get("pods", "-n", self.namespace, "-l", selector)["items"])
+
+    def names(self, kind: str) -> list[str]:
+        """Give the names of what Ponton made of a kind."""
+        found = self.cluster.get(kind, "-n", self.namespace, "-l", "app.kubernetes.io/managed-by=ponton")
+        return sorted(item["metadata"]["name"] for item in found["items"])
+
+    def runs(self, pod: Object) -> None:
+        """Say in its status that a pod runs."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        states = [{"name": "shard", "ready": True, "restartCount": 0, "image": "i", "imageID": "i",
+                   "state": {"running": {"startedAt": now}}}]  # fmt: skip
+        scheduled = [{"type": "PodScheduled", "status": "True"}]
+        self.say(pod, {"phase": "Running", "containerStatuses": states, "conditions": scheduled})
+
+    def say(self, pod: Object, status: Object) -> None:
+        """Write the status of a pod, as its kubelet would."""
+        self.cluster.kubectl(
+            "patch", "pod", pod["metadata"]["name"], "-n", self.namespace, "--subresource=status", "--type=merge", "-p",
+            json.dumps({"status": status}),
+        )  # fmt: skip
+
+    def calls(self) -> list[audit.Call]:
+        """Give the operator's calls so far, from the audit log of the server."""
+        assert self.cluster.box
+        return [call for call in audit.calls(self.cluster.box.folder.audit_log, self.since) if call.user == self.user]
+
+    @property
+    def user(self) -> str:
+        """Who the operator is."""
+        return f"system:serviceaccount:{self.namespace}:{NAME}"
+
+    # ---- the operator ----------------------------------------------------------------------------------------------
+
+    def kubeconfig(self) -> Path:
+        """Write a KUBECONFIG of the service account."""
+        token = self.cluster.kubectl("create", "token", NAME, "-n", self.namespace).strip()
+        config = yaml.safe_load(self.cluster.kubeconfig.read_text())
+        config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
+        path = self.folder / "kubeconfig"
+        path.write_text(yaml.safe_dump(config))
+        return path
+
+    @contextmanager
+    def operator(self, **environment: str) -> Iterator["Program"]:
+        """Run the program; it is told to end at the end."""
+        program = Program(self, environment)
+        program.start()
+        try:
+            yield program
+        finally:
+            program.end()
+
+
+class Program:
+    """The operator's process, which a test may kill and start again."""
+
+    def __init__(self, bed: Bed, environment: Mapping[str, str]) -> None:
+        self.log = bed.folder / "operator.log"
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "KUBECONFIG": str(bed.kubeconfig()),
+            "POD_NAMESPACE": bed.namespace,
+            "PONTON_NAMESPACES": bed.namespace,
+            "PONTON_METRICS_PORT": str(free_port()),
+            "PONTON_SHARD_IMAGE": "ponton-bridge:test",
+            **environment,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it has the Lease."""
+        works = self.said("operator_works")
+        with self.log.open("ab") as err:
+            command = [sys.executable, "-m", "ponton_bridge.cli", "operator", "accounts"]
+            self._process = subprocess.Popen(command, env=self._environment, stderr=err)
+        until("the operator works", lambda: self.said("operator_works") > works, SECONDS)
+
+    def kill(self) -> None:
+        """Kill it."""
+        if self._process:
+            self._process.kill()
+            self._process.wait(SECONDS)
+
+    def end(self) -> None:
+        """Have it ended."""
+        if self._process and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(SECONDS)
+
+    def said(self, event: str) -> int:
+        """Count the logged events of a name."""
+        if not self.log.exists():
+            return 0
+        return self.log.read_text().count(f'"event":"{event}"')
+
+
+@contextmanager
+def bed(cluster: Cluster, namespace: str, folder: Path) -> Iterator[Bed]:
+    """Give a namespace what the operator needs: the definitions, a service account, its rights."""
+    assert cluster.box
+    for file in sorted((ROOT / "crds").glob("*.yaml")):
+        cluster.kubectl("apply", "--server-side", "-f", str(file))
+    cluster.kubectl(
+        "wait", "--for=condition=Established", "crd", "bridgeaccounts.ponton.im", "bridgegateways.ponton.im"
+    )
+    made = Bed(cluster, namespace, folder, cluster.box.folder.audit_log.stat().st_size)
+    inside, outside = rights()
+    lease = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}
+    subject = [{"kind": "ServiceAccount", "name": NAME, "namespace": namespace}]
+    rbac, role = "rbac.authorization.k8s.io/v1", {"apiGroup": "rbac.authorization.k8s.io", "name": NAME}
+    wide = f"{namespace}-{NAME}"
+    cluster.apply(
+        made.named("v1", "ServiceAccount", NAME),
+        made.named(rbac, "Role", NAME, rules=[*inside, lease]),
+        made.named(rbac, "RoleBinding", NAME, roleRef=role | {"kind": "Role"}, subjects=subject),
+        {"apiVersion": rbac, "kind": "ClusterRole", "metadata": {"name": wide}, "rules": outside},
+        {
+            "apiVersion": rbac,
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": wide},
+            "roleRef": role | {"kind": "ClusterRole", "name": wide},
+            "subjects": subject,
+        },
+    )
+    try:
+        yield made
+    finally:
+        cluster.kubectl("delete", "clusterrole,clusterrolebinding", wide)
