@@ -25,7 +25,7 @@ _ONE_KIND = {
 class Peer(K8s):
     """One server: an address range, or pods by labels (in this namespace unless namespaceLabels are given)."""
 
-    model_config = ConfigDict(json_schema_extra=_ONE_KIND)
+    model_config = ConfigDict(json_schema_extra=_ONE_KIND)  # type: ignore[typeddict-item]  # its JSON type is too wide
 
     cidr: Cidr | None = None
     pod_labels: dict[str, LabelValue] | None = None
