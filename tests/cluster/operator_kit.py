@@ -41,7 +41,8 @@ def rights(heading: str = "The accounts operator") -> tuple[list[Object], list[O
     """Give the rules of a program as its page lists them: in a namespace, and of the cluster."""
     page = (ROOT / "docs" / "operators.md").read_text()
     part = page.split(f"## {heading}")[1].split("\n## ")[0]
-    inside, outside = [], []
+    inside: list[Object] = []
+    outside: list[Object] = []
     for what, verbs in _ROW.findall(part):
         for name in re.findall(r"`([a-z/]+)`", what):
             group = "ponton.im" if name.startswith("bridge") else _GROUPS.get(name, "")

@@ -13,12 +13,14 @@ from ponton_operator.cluster.kube_api import Client, KubeApi
 from ponton_operator.resources.account import FINALIZER, AccountStatus, BridgeAccount, account_name
 from ponton_operator.selfservice.accounts import AccountStore, AccountsUnavailable
 from tests.cluster.reach import Cluster
+from tests.unit import test_account_stores as common
 from tests.unit.account_places import DOMAIN, OWNER, Place
 from tests.unit.gateway_world import gateway
-from tests.unit.test_account_stores import *  # noqa: F403  # the tests of every store, with the place below
-from tests.unit.test_account_stores import NAME, store
 
-__all__ = ["store"]
+NAME = common.NAME
+store = common.store
+# The tests of every store, with the place below.
+globals().update({name: test for name, test in vars(common).items() if name.startswith("test_")})
 _CRDS = Path(__file__).parents[2] / "crds"
 
 
@@ -34,7 +36,7 @@ class RealCluster:
     def client(self) -> Client:
         """Connect as administrator, or to nobody when it is to be out of reach."""
         settings = Configuration()
-        load_kube_config(str(self.cluster.kubeconfig), client_configuration=settings)
+        load_kube_config(str(self.cluster.kubeconfig), client_configuration=settings)  # type: ignore[no-untyped-call]  # not typed there
         if self.down:
             settings.host = "https://127.0.0.1:1"
         return Client(ApiClient(settings))

@@ -33,6 +33,7 @@ class Bed:
         data = {
             key: b64encode(text.encode() if isinstance(text, str) else text).decode() for key, text in texts.items()
         }
+        self.fake.remove("secrets", "bridges", name)
         self.fake.put("secrets", "bridges", {"metadata": {"name": name}, "data": data})
 
     async def read(self, resource: BridgeGateway | None = None) -> GatewaySecrets:

@@ -161,14 +161,14 @@ def test_a_bad_gateway_is_told_and_what_runs_goes_on(fields: dict[str, Any], rea
     assert () == cluster.resource.status.problems
 
 
-def test_a_bad_range_stops_the_policies_alone() -> None:
+def test_a_bad_proxy_stops_the_policies_alone() -> None:
     """Policies stay as they are, the rest follows the spec."""
     cluster = serving()
-    spec = gateway(network={"blocked": ["999.0.0.0/8"]}, accounts={"max": 3}).spec
+    spec = gateway(shard={"egress": {"proxy": "http://:3128"}}, accounts={"max": 3}).spec
     cluster.resource = cluster.resource.model_copy(update={"spec": spec})
     actions = cluster.turn(desk_ready=2)
     assert {Key("ConfigMap", "wa-frontdesk"), Key("Deployment", "wa-frontdesk")} == applied(actions).keys()
-    assert "no range of addresses" in cluster.resource.status.problems[0]
+    assert ("This is no URL of a proxy: http://host:3128 is one.",) == cluster.resource.status.problems
 
 
 def test_without_an_image_there_is_no_front_desk_yet() -> None:
