@@ -35,8 +35,9 @@ def write(folder: Path, texts: Mapping[str, str]) -> Path:
 
 def texts_of(secret: Object) -> dict[str, str]:
     """Give what a Secret holds."""
+    plain: dict[str, str] = secret.get("stringData", {})
     coded = {key: base64.b64decode(text).decode() for key, text in secret.get("data", {}).items()}
-    return coded | secret.get("stringData", {})
+    return coded | plain
 
 
 @asynccontextmanager
