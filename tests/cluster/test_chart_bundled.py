@@ -35,18 +35,19 @@ def write(folder: Path, texts: Mapping[str, str]) -> Path:
 
 def texts_of(secret: Object) -> dict[str, str]:
     """Give what a Secret holds."""
+    plain: dict[str, str] = secret.get("stringData", {})
     coded = {key: base64.b64decode(text).decode() for key, text in secret.get("data", {}).items()}
-    return coded | secret.get("stringData", {})
+    return coded | plain
 
 
 @asynccontextmanager
-async def running(script: str, folder: Path, port: int) -> AsyncIterator[None]:
-    """Run a start script until the block ends; it is ready when the port answers."""
+async def running(script: str, folder: Path, *ports: int) -> AsyncIterator[None]:
+    """Run a start script until the block ends; it is ready when all ports answer."""
     with (folder / "log").open("ab") as log:
         child = await asyncio.create_subprocess_exec("sh", "-c", script, stdout=log, stderr=log, cwd=folder)
     try:
         async with asyncio.timeout(PATIENCE):
-            while not await answers(port):
+            while not all([await answers(port) for port in ports]):
                 assert child.returncode is None, (folder / "log").read_text()
                 await asyncio.sleep(0.05)
         yield
@@ -147,8 +148,7 @@ async def test_prosody_serves_shards_clients_and_uploads(objects: list[Object], 
 
     root = "run_as_root = true\n" if os.geteuid() == 0 else ""
     write(tmp_path, {"prosody.cfg.lua": root + here(config["prosody.cfg.lua"])})
-    async with running(here(config["start.sh"]), tmp_path, shards):
-        assert await answers(c2s)
+    async with running(here(config["start.sh"]), tmp_path, c2s, https, shards):
         await _view(https, "whatsapp", secret["token"], tls["ca.crt"])
         await _view(https, "sandbox", secret["token"], tls["ca.crt"])
         context = ssl.create_default_context(cadata=tls["ca.crt"])

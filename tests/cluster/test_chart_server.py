@@ -174,7 +174,7 @@ def test_a_wrong_value_is_refused_before_anything_is_made(installed: Installed) 
 
 
 def test_a_namespace_whose_operators_are_gone_can_be_removed(installed: Installed) -> None:
-    """By what the host's guide says: accounts wait for somebody to unlink them, until their finalizers are taken off."""
+    """By what the host's guide says: accounts wait for somebody to unlink them until their finalizers are off."""
     patch = '{"metadata":{"finalizers":null}}'
     assert f"--type=merge -p '{patch}'" in (CHART.parents[1] / "docs" / "kubernetes.md").read_text(encoding="utf-8")
     cluster = installed.cluster

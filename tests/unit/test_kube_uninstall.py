@@ -254,7 +254,7 @@ async def test_many_accounts_are_released_side_by_side() -> None:
         running -= 1
         return await patch(*arguments)
 
-    stand_in.patch = slow  # type: ignore[method-assign]  # on purpose
+    stand_in.patch = slow  # type: ignore[method-assign, assignment]  # on purpose
     run = work(stand_in)
     await run.run()
     assert 30 == run.report.released

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -103,7 +104,7 @@ def test_a_shard_waits_for_a_sandbox_that_is_starting(
         server.status, server.body = 200, paper("-----BEGIN", ROOT_KEY)
 
     server.status = 503
-    monkeypatch.setattr(image.time, "sleep", start)
+    monkeypatch.setattr(time, "sleep", start)
     image.become_shard([], {"HTTPS_PROXY": server.url, "PONTON_ACCOUNT": "acc-1"}, tmp_path)
     ((program, command, env),) = became
     assert sys.executable == program
