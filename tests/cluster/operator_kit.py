@@ -1,4 +1,4 @@
-"""The accounts operator's program on a real API server, with the rights that docs/operators.md lists and no more.
+"""An operator's program on a real API server, with the rights that docs/operators.md lists and no more.
 
 Pods have no node here, so nothing runs: a test that needs a running pod says so in its status, as a kubelet would.
 """
@@ -24,31 +24,44 @@ from tests.harness.redis import free_port
 ROOT = Path(__file__).parents[2]
 SECONDS = 90.0
 NAME = "accounts"
+DOORS = "ponton-frontdesk"  # the ClusterRole of front desks
 _ROW = re.compile(r"^\| (`.*?`.*?) \| ([a-z, ]+) \|", re.MULTILINE)
+_GROUPS = {
+    "deployments": "apps",
+    "leases": "coordination.k8s.io",
+    "networkpolicies": "networking.k8s.io",
+    "poddisruptionbudgets": "policy",
+    "roles": "rbac.authorization.k8s.io",
+    "rolebindings": "rbac.authorization.k8s.io",
+    "clusterroles": "rbac.authorization.k8s.io",
+}
 
 
-def rights() -> tuple[list[Object], list[Object]]:
-    """Give the rules of the accounts operator as its page lists them: in a namespace, and of the cluster."""
+def rights(heading: str = "The accounts operator") -> tuple[list[Object], list[Object]]:
+    """Give the rules of a program as its page lists them: in a namespace, and of the cluster."""
     page = (ROOT / "docs" / "operators.md").read_text()
-    part = page.split("## The accounts operator")[1].split("\n## ")[0]
+    part = page.split(f"## {heading}")[1].split("\n## ")[0]
     inside: list[Object] = []
     outside: list[Object] = []
     for what, verbs in _ROW.findall(part):
         for name in re.findall(r"`([a-z/]+)`", what):
-            group = "ponton.im" if name.startswith("bridge") else ""
-            rule = {"apiGroups": [group], "resources": [name], "verbs": verbs.split(", ")}
+            group = "ponton.im" if name.startswith("bridge") else _GROUPS.get(name, "")
+            rule: Object = {"apiGroups": [group], "resources": [name], "verbs": verbs.split(", ")}
+            if name == "clusterroles":
+                rule["resourceNames"] = [DOORS]
             (outside if "(cluster)" in what else inside).append(rule)
     return inside, outside
 
 
 @dataclass(slots=True)
 class Bed:
-    """A namespace with the operator's service account."""
+    """A namespace with the service account of the operator `name`."""
 
     cluster: Cluster
     namespace: str
     folder: Path
     since: int
+    name: str = NAME
 
     # ---- resources -------------------------------------------------------------------------------------------------
 
@@ -125,13 +138,13 @@ class Bed:
     @property
     def user(self) -> str:
         """Who the operator is."""
-        return f"system:serviceaccount:{self.namespace}:{NAME}"
+        return f"system:serviceaccount:{self.namespace}:{self.name}"
 
     # ---- the operator ----------------------------------------------------------------------------------------------
 
     def kubeconfig(self) -> Path:
         """Write a KUBECONFIG of the service account."""
-        token = self.cluster.kubectl("create", "token", NAME, "-n", self.namespace).strip()
+        token = self.cluster.kubectl("create", "token", self.name, "-n", self.namespace).strip()
         config = yaml.safe_load(self.cluster.kubeconfig.read_text())
         config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
         path = self.folder / "kubeconfig"
@@ -153,6 +166,7 @@ class Program:
     """The operator's process, which a test may kill and start again."""
 
     def __init__(self, bed: Bed, environment: Mapping[str, str]) -> None:
+        self.name = bed.name
         self.log = bed.folder / "operator.log"
         self._environment = {
             "PATH": os.environ["PATH"],
@@ -169,7 +183,7 @@ class Program:
         """Start it and wait until it has the Lease."""
         works = self.said("operator_works")
         with self.log.open("ab") as err:
-            command = [sys.executable, "-m", "ponton_bridge.cli", "operator", "accounts"]
+            command = [sys.executable, "-m", "ponton_bridge.cli", "operator", self.name]
             self._process = subprocess.Popen(command, env=self._environment, stderr=err)
         until("the operator works", lambda: self.said("operator_works") > works, SECONDS)
 
@@ -193,7 +207,7 @@ class Program:
 
 
 @contextmanager
-def bed(cluster: Cluster, namespace: str, folder: Path) -> Iterator[Bed]:
+def bed(cluster: Cluster, namespace: str, folder: Path, name: str = NAME) -> Iterator[Bed]:
     """Give a namespace what the operator needs: the definitions, a service account, its rights."""
     assert cluster.box
     for file in sorted((ROOT / "crds").glob("*.yaml")):
@@ -201,16 +215,16 @@ def bed(cluster: Cluster, namespace: str, folder: Path) -> Iterator[Bed]:
     cluster.kubectl(
         "wait", "--for=condition=Established", "crd", "bridgeaccounts.ponton.im", "bridgegateways.ponton.im"
     )
-    made = Bed(cluster, namespace, folder, cluster.box.folder.audit_log.stat().st_size)
-    inside, outside = rights()
+    made = Bed(cluster, namespace, folder, cluster.box.folder.audit_log.stat().st_size, name)
+    inside, outside = rights(f"The {name} operator")
     lease = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}
-    subject = [{"kind": "ServiceAccount", "name": NAME, "namespace": namespace}]
-    rbac, role = "rbac.authorization.k8s.io/v1", {"apiGroup": "rbac.authorization.k8s.io", "name": NAME}
-    wide = f"{namespace}-{NAME}"
+    subject = [{"kind": "ServiceAccount", "name": name, "namespace": namespace}]
+    rbac, role = "rbac.authorization.k8s.io/v1", {"apiGroup": "rbac.authorization.k8s.io", "name": name}
+    wide = f"{namespace}-{name}"
     cluster.apply(
-        made.named("v1", "ServiceAccount", NAME),
-        made.named(rbac, "Role", NAME, rules=[*inside, lease]),
-        made.named(rbac, "RoleBinding", NAME, roleRef=role | {"kind": "Role"}, subjects=subject),
+        made.named("v1", "ServiceAccount", name),
+        made.named(rbac, "Role", name, rules=[*inside, lease]),
+        made.named(rbac, "RoleBinding", name, roleRef=role | {"kind": "Role"}, subjects=subject),
         {"apiVersion": rbac, "kind": "ClusterRole", "metadata": {"name": wide}, "rules": outside},
         {
             "apiVersion": rbac,

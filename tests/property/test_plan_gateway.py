@@ -18,7 +18,7 @@ SPECS = st.fixed_dictionaries(
     optional={
         "selfservice": st.sampled_from([{"frontDesk": True}, {"frontDesk": False}]),
         "network": st.sampled_from([
-            {}, {"policies": False}, {"blocked": ["203.0.113.0/24"]}, 
+            {}, {"policies": False}, {"blocked": ["203.0.113.0/24"]},
             {"redis": {"podLabels": {"app": "redis"}}},
         ]),
         "accounts": st.sampled_from([{"max": 1}, {"allowedOwners": ["a.example", "b.example"]}]),
