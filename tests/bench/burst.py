@@ -14,7 +14,9 @@ from typing import Final
 
 from tests.bench import usage
 from tests.bench.bed import Bed, Owner, Seen, linked
-from tests.bench.figures import Line, at_least, at_most, holds, in_order, spread
+from tests.bench.figures import Line, holds, in_order, spread
+from tests.bench.latency import bare_client, echoes
+from tests.bench.pace import Pace
 from tests.bench.report import Result, alone
 
 NAME = "burst"
@@ -61,17 +63,17 @@ def by_process(rounds: Sequence[Mapping[str, float]]) -> dict[str, dict[str, flo
     return {name: spread([each[name] for each in rounds]) for name in rounds[0]}
 
 
-def judged(rounds: dict[str, list[Round]]) -> list[Line]:
+def judged(rounds: dict[str, list[Round]], pace: Pace) -> list[Line]:
     """Judge the medians, and the order of every round."""
-    lines = []
+    lines = [pace.line()]
     for way, word in (("in", "to"), ("out", "from")):
         done = rounds[way]
         rate = spread([each.rate for each in done])["median"]
         shard = spread([each.cpu["shard"] for each in done])["median"]
         lines += [
-            at_least(f"burst of {MESSAGES} {word} one account", RATE, rate, "/s"),
+            pace.at_least(f"burst of {MESSAGES} {word} one account", RATE, rate, "/s"),
             holds(f"burst {word} one account, in order", "each round", sum(not each.ordered for each in done)),
-            at_most(f"CPU a message, shard, burst {way}", CPU, shard, "ms"),
+            pace.at_most(f"CPU a message, shard, burst {way}", CPU, shard, "ms"),
         ]
     return lines
 
@@ -80,7 +82,8 @@ async def measure(*, short: bool) -> Result:
     """Alternate the ways."""
     rounds: dict[str, list[Round]] = {"in": [], "out": []}
     with tempfile.TemporaryDirectory(prefix="ponton-bench-") as folder:
-        async with linked(Path(folder)) as bed:
+        async with linked(Path(folder)) as bed, bare_client(bed.sandbox, Path(folder)) as bare:
+            pace = await echoes(bare)
             for number in range(1 if short else ROUNDS):
                 for way, done in rounds.items():
                     done.append(await _timed(bed, bed.owners[0], 100 if short else MESSAGES, way, number))
@@ -91,7 +94,7 @@ async def measure(*, short: bool) -> Result:
         }
         for way, done in rounds.items()
     }
-    return Result(NAME, {"messages": MESSAGES, **figures}, judged(rounds))
+    return Result(NAME, {"messages": MESSAGES, "pace": pace.figures(), **figures}, judged(rounds, pace))
 
 
 if __name__ == "__main__":

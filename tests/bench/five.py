@@ -13,7 +13,9 @@ from typing import Final
 from tests.bench import usage
 from tests.bench.bed import Bed, Owner, Seen, linked
 from tests.bench.burst import by_process, inwards, outwards
-from tests.bench.figures import Line, at_least, holds, in_order, spread
+from tests.bench.figures import Line, holds, in_order, spread
+from tests.bench.latency import bare_client, echoes
+from tests.bench.pace import Pace
 from tests.bench.report import Result, alone
 
 NAME = "five"
@@ -37,11 +39,14 @@ async def _round(bed: Bed, count: int, send: Send, prefix: str) -> tuple[float, 
     return total / took, usage.per_message(before, bed.cpu_seconds(), total), wrong
 
 
-def judged(rates: dict[str, list[float]], wrong: int) -> list[Line]:
+def judged(rates: dict[str, list[float]], wrong: int, pace: Pace) -> list[Line]:
     """Judge the medians, and the order over all rounds."""
     lines = [
-        at_least(f"{ACCOUNTS} accounts at once, {way}, in sum", RATE, spread(done)["median"], "/s")
-        for way, done in rates.items()
+        pace.line(),
+        *(
+            pace.at_least(f"{ACCOUNTS} accounts at once, {way}, in sum", RATE, spread(done)["median"], "/s")
+            for way, done in rates.items()
+        ),
     ]
     return [*lines, holds(f"{ACCOUNTS} accounts at once, in order", "each round", wrong)]
 
@@ -52,7 +57,8 @@ async def measure(*, short: bool) -> Result:
     cpu: dict[str, list[dict[str, float]]] = {"in": [], "out": []}
     unordered = 0
     with tempfile.TemporaryDirectory(prefix="ponton-bench-") as folder:
-        async with linked(Path(folder), ACCOUNTS) as bed:
+        async with linked(Path(folder), ACCOUNTS) as bed, bare_client(bed.sandbox, Path(folder)) as bare:
+            pace = await echoes(bare)
             for number in range(1 if short else ROUNDS):
                 for way, send in (("in", inwards), ("out", outwards)):
                     rate, used, wrong = await _round(bed, 40 if short else MESSAGES, send, f"{way}{number}")
@@ -61,11 +67,12 @@ async def measure(*, short: bool) -> Result:
                     unordered += wrong
     figures = {
         "accounts": ACCOUNTS,
+        "pace": pace.figures(),
         "messages_per_account": MESSAGES,
         "messages_per_second": {way: spread(done, 1) for way, done in rates.items()},
         "cpu_ms_per_message": {way: by_process(done) for way, done in cpu.items()},
     }
-    return Result(NAME, figures, judged(rates, unordered))
+    return Result(NAME, figures, judged(rates, unordered, pace))
 
 
 if __name__ == "__main__":

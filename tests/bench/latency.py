@@ -9,6 +9,7 @@ Also the CPU of shard and Prosody for messages that come one by one, as people w
 import asyncio
 import json
 import os
+import statistics
 import sys
 import tempfile
 import time
@@ -21,6 +22,7 @@ from typing import Any, Final
 from tests.bench import usage
 from tests.bench.bed import PATIENCE, Bed, Owner, Seen, linked, paced, there
 from tests.bench.figures import Line, added, at_most, differences, distribution, quantile
+from tests.bench.pace import Pace
 from tests.bench.report import Result, alone
 from tests.sandbox.client import AccountHandle, SandboxClient
 from tests.sandbox.harness import ROOT
@@ -32,6 +34,7 @@ RATE: Final = 10.0  # a second
 MEDIAN, TAIL = 15.0, 100.0  # milliseconds that may be added at p50 and at p99
 FIRST: Final = "first in"  # what the contact writes before anything is measured
 CPU: Final = 5.0  # milliseconds of a shard's CPU for one message, at most
+ECHOES: Final = 100  # messages out and back that tell the pace
 
 
 @dataclass
@@ -116,6 +119,20 @@ async def bare_client(sandbox: SandboxClient, folder: Path) -> AsyncIterator[Bar
         await listening
 
 
+async def echoes(bare: Bare, count: int = ECHOES) -> Pace:
+    """Let a bare client and its contact write in turns, and measure each way."""
+    out, back = [], []
+    for number in range(count):
+        begun = bare.say(f"pace {number}")
+        seen, bare.read = await there(bare.contact, 1, bare.read)
+        out.append((seen[-1].at - begun) * 1000)
+        begun = await bare.write(f"pace {number}")
+        await bare.until(lambda: bool(bare.arrived))
+        back.append((bare.arrived[-1].at - begun) * 1000)
+        bare.arrived.clear()
+    return Pace(quantile(out, 0.5), quantile(back, 0.5))
+
+
 @dataclass
 class Way:
     """Milliseconds of each message of one direction, by both roads, and CPU milliseconds a message."""
@@ -145,7 +162,6 @@ class Way:
         return [
             at_most(f"latency added {word}, p50", MEDIAN, added(self.bridge, self.bare, 0.5), "ms"),
             at_most(f"latency added {word}, p99", TAIL, added(self.bridge, self.bare, 0.99), "ms"),
-            at_most(f"CPU a message, shard, one by one {word}", CPU, self.shard, "ms"),
         ]
 
 
@@ -199,8 +215,15 @@ async def measure(*, short: bool) -> Result:
         folder = Path(name)
         async with linked(folder) as bed, bare_client(bed.sandbox, folder) as bare:
             ways = {"in": await _way(bed, bare, count, inwards), "out": await _way(bed, bare, count, outwards)}
-    lines = [line for word, way in ways.items() for line in way.lines(word)]
-    return Result(NAME, {"messages": count, **{word: way.figures() for word, way in ways.items()}}, lines)
+    pace = Pace(*(quantile(ways[word].bare, 0.5) for word in ("out", "in")))
+    cpu = statistics.mean(way.shard for way in ways.values())
+    lines = [
+        pace.line(),
+        *(line for word, way in ways.items() for line in way.lines(word)),
+        pace.at_most("CPU a message, shard, one by one, both ways", CPU, cpu, "ms"),
+    ]
+    figures = {word: way.figures() for word, way in ways.items()}
+    return Result(NAME, {"messages": count, "pace": pace.figures(), **figures}, lines)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 Run by the tests' own way to spawn as `python stand_in.py FOLDER PROGRAM`; only the standard library, so that it starts
 fast and under any user id. It writes a line of JSON to FOLDER/started and, every 10 ms, obeys FOLDER/NAME.do:
-`exit N`, `say REASON` (last-state.json), `deaf` (ignore TERM), `print N` (bytes). A store that is locked by another
-process is FOLDER/overlaps and exit code 75.
+`exit N`, `say REASON` (last-state.json), `deaf` (ignore TERM), `print N` (bytes), `pulse` (as a shard at work). A
+store that is locked by another process is FOLDER/overlaps and exit code 75.
 """
 
 import fcntl
@@ -47,22 +47,33 @@ def main(folder: Path, program: str) -> int:
     number = os.open(folder / "started", os.O_WRONLY | os.O_APPEND)
     os.write(number, line)
     os.close(number)
-    ending = []
+    ending: list[int] = []
+    pulses: list[int] = []  # descriptors to touch again and again
     signal.signal(signal.SIGTERM, lambda *_: ending.append(1))
     orders = folder / f"{name}.do"
     while not ending:
         for order in _take(orders):
             word, _, rest = order.partition(" ")
-            if word == "exit":
-                return int(rest)
-            if word == "say":
-                _say(store, told, rest)
-            elif word == "deaf":
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            elif word == "print":
-                print("x" * int(rest), flush=True)  # noqa: T201  # what a child writes is the point
+            match word:
+                case "exit":
+                    return int(rest)
+                case "pulse":
+                    pulses.append(lock)
+                case _:
+                    _obey(word, rest, store, told)
+        for touched in pulses:
+            os.utime(touched)
         time.sleep(0.01)
     return 0
+
+
+def _obey(word: str, rest: str, store: Path, told: dict[str, object]) -> None:
+    if word == "say":
+        _say(store, told, rest)
+    elif word == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    elif word == "print":
+        print("x" * int(rest), flush=True)  # noqa: T201  # what a child writes is the point
 
 
 def _take(orders: Path) -> list[str]:

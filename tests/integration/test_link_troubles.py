@@ -14,13 +14,11 @@ import pytest
 import pytest_asyncio
 from slixmpp.stanza import Message
 
-from ponton_bridge.coordination.client.door import DoorClient
-from ponton_bridge.coordination.contract import HEARTBEAT_TTL
 from ponton_bridge.core.link import PATIENCE as LINK_PATIENCE
 from ponton_bridge.core.link_table import LINGER
 from ponton_bridge.model.states import TABLE, Reason
+from ponton_operator.cluster.local_pulse import HUNG
 from ponton_operator.selfservice import words
-from tests.harness.local import GATEWAY as GATEWAY_NAME
 from tests.harness.prosody import until
 from tests.integration.link_bed import PATIENCE, Bed, Owner, built_bed
 from tests.sandbox.client import Json
@@ -232,22 +230,16 @@ async def lingers_and_goes(owner: Owner, _thawed: asyncio.Event) -> None:
 
 
 async def hangs_for_long(owner: Owner, _thawed: asyncio.Event) -> None:
-    """A process that hangs for longer than its heartbeat lasts: the desk still answers, from what the host knows."""
-    door = DoorClient(owner.bed.stage.redis.url, GATEWAY_NAME)
-
-    async def silent() -> bool:
-        return await door.heartbeat(owner.account) is None
-
+    """A process that hangs after its link has ended is ended by force: parked, told once, and no new attempt begins."""
     await owner.phone.unlink()
     await owner.hears(Reason.LOGGED_OUT)
     await owner.stands(Reason.LOGGED_OUT)
-    os.kill(owner.pid() or 0, signal.SIGSTOP)
-    try:
-        await until(silent, timeout=HEARTBEAT_TTL + PATIENCE, what="the end of the heartbeat")
-        await owner.says(Reason.LOGGED_OUT)
-    finally:
-        os.kill(owner.pid() or 0, signal.SIGCONT)
-        await door.close()
+    pid = owner.pid() or 0
+    os.kill(pid, signal.SIGSTOP)
+    await until(lambda: owner.pid() != pid, timeout=HUNG + PATIENCE, what="the end of the hung process")
+    await owner.says(Reason.LOGGED_OUT)
+    await owner.stands(Reason.LOGGED_OUT)
+    assert ([TABLE[Reason.LOGGED_OUT].sentence], 1, None) == (owner.told(), await owner.logins(), owner.pid())
 
 
 Play = Callable[[Owner, asyncio.Event], Awaitable[None]]

@@ -73,6 +73,14 @@ async def test_what_a_child_is_like(tmp_path: Path) -> None:
     assert [0, 1, 2, 3] == told["fds"]  # 3 is the listing itself
 
 
+async def test_a_child_gives_way_as_it_is_told(tmp_path: Path) -> None:
+    """Its niceness lies so much above ours."""
+    child = spawn_child(
+        python(f"import os; raise SystemExit(os.nice(0) - {os.nice(0)})"), {}, SpawnOptions(tmp_path, 2, nice=5)
+    )
+    assert 5 == await child.wait()
+
+
 async def test_what_cannot_be_started_is_an_error(tmp_path: Path) -> None:
     """A program that is not there, and a folder that is not there, are OSErrors; nothing is left behind."""
     with pytest.raises(FileNotFoundError):

@@ -3,6 +3,8 @@
 import asyncio
 import errno
 import json
+import os
+import signal
 import socket
 import time
 from contextlib import suppress
@@ -12,7 +14,7 @@ from typing import Any
 import pytest
 
 from ponton_bridge.coordination.contract import StateChange
-from ponton_operator.cluster import local_reconcile, local_shards, prosody
+from ponton_operator.cluster import local_pulse, local_reconcile, local_runtime, local_shards, prosody
 from ponton_operator.cluster.local_files import write_whole
 from ponton_operator.cluster.local_runtime import LocalRuntime
 from ponton_operator.plan.account import plan_account
@@ -53,6 +55,29 @@ async def test_nothing_starts_before_it_is_written(world: World, monkeypatch: py
         status = world.status("acc-1")
         assert status
         assert status.status.epoch == world.started("acc-1")[0]["epoch"]
+
+
+async def test_a_shard_that_hangs_is_replaced(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped in mid work it is ended by force, and only then its successor starts; others are left alone."""
+    monkeypatch.setattr(local_pulse, "HUNG", 1.0)
+    monkeypatch.setattr(local_runtime, "LOOK", 0.05)
+    world.put("acc-1")
+    world.put("acc-2", owner="bob@example.test")
+    async with world.up():
+        await until(lambda: world.running("acc-1") and world.running("acc-2"))
+        for name in ("acc-1", "acc-2"):
+            world.order(name, "pulse")
+        home = world.root / "state" / "shards" / "acc-1" / "store"
+        before = local_pulse.stamp(home / "lock")
+        await until(lambda: local_pulse.stamp(home / "lock") > before)
+        await asyncio.sleep(0.2)  # so that the runtime has seen a pulse
+        os.kill(world.started("acc-1")[0]["pid"], signal.SIGSTOP)
+        await until(lambda: len(world.started("acc-1")) == 2)
+        assert ["acc-1"] == [event["account"] for event in world.events("shard_hung")]
+        assert not (world.root / "orders" / "overlaps").exists()
+        first, second = world.started("acc-1")
+        assert first["epoch"] < second["epoch"]
+        assert 1 == len(world.started("acc-2"))
 
 
 async def test_one_accounts_trouble_is_its_own(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -231,6 +231,7 @@ async def test_messages_without_a_link_are_refused(prosody: Prosody, config: Con
     """Tells at once that there is no link, instead of keeping messages for one that may never come."""
     whatsapp = FakeWhatsApp()
     async with logged_in(prosody, "alice", "pw") as alice, running_shard(config, whatsapp):
+        await whatsapp.until(lambda: whatsapp.running, "the driver")  # it knows that she is there
         alice.say(BOB_JID, "anybody there?")
         error = await alice.message(lambda m: m["type"] == "error")
         assert "registration-required" == error["error"]["condition"]

@@ -27,7 +27,7 @@ from ponton_operator.plan.values import (
 )
 from ponton_operator.resources.account import BridgeAccount, Desired
 from ponton_operator.resources.base import moment
-from ponton_operator.resources.gateway import Rollout, Scaling
+from ponton_operator.resources.running import Rollout, Scaling
 
 START = 1_800_000_000.0
 TICK = 0.1  # seconds of simulated time between two looks

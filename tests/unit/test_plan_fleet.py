@@ -7,7 +7,7 @@ from ponton_operator.plan.fleet import Ask, Owners, Rations, admit
 from ponton_operator.plan.values import Urgency
 from ponton_operator.resources.account import BridgeAccount
 from ponton_operator.resources.base import moment
-from ponton_operator.resources.gateway import Rollout, Scaling
+from ponton_operator.resources.running import Rollout, Scaling
 
 SCALING = Scaling(starts_per_second=5, starts_burst=2)
 ROLLOUT = Rollout(restarts_per_minute=60)

@@ -1,6 +1,7 @@
 """The journal's thread: one transaction for what is queued, each function on its own, nothing silent."""
 
 import asyncio
+import os
 import random
 import sqlite3
 import threading
@@ -38,6 +39,63 @@ async def test_a_result_means_committed(worker: JournalWorker, tmp_path: Path) -
         other = sqlite3.connect(tmp_path / "journal.db")
         assert n == other.execute("SELECT count(*) FROM outbox").fetchone()[0]
         other.close()
+
+
+def synced(worker: JournalWorker, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Give a list that grows by the number of rows in the file at each sync of its log."""
+    rows: list[int] = []
+    log = worker._journal._log
+
+    def sync(number: int) -> None:
+        assert log == number
+        rows.append(worker._journal.db.execute("SELECT count(*) FROM outbox").fetchone()[0])
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+    return rows
+
+
+async def test_a_result_means_on_the_disk(worker: JournalWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log is synced after the commit and before the caller hears of it."""
+    rows = synced(worker, monkeypatch)
+    await worker.run(lambda journal: journal.emit("<a/>"))
+    assert [1] == rows
+    await worker.run(lambda journal: journal.emit("<a/>"))
+    assert [1, 2] == rows
+
+
+async def test_what_is_lazy_is_synced_soon_and_with_others(
+    worker: JournalWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lazy result does not wait for the disk; the next sync covers it, or one of its own when nothing comes."""
+    monkeypatch.setattr("ponton_bridge.store.worker.LAZY", 60.0)
+    rows = synced(worker, monkeypatch)
+    await worker.run(lambda journal: journal.emit("<a/>"), lazy=True)
+    assert [] == rows
+    await worker.run(lambda journal: journal.emit("<a/>"))
+    assert [2] == rows
+    monkeypatch.setattr("ponton_bridge.store.worker.LAZY", 0.01)
+    await worker.run(lambda journal: journal.emit("<a/>"), lazy=True)
+    async with asyncio.timeout(10):
+        while rows != [2, 3]:  # noqa: ASYNC110  # the thread tells nobody
+            await asyncio.sleep(0.005)
+    await asyncio.sleep(0.05)
+    assert [2, 3] == rows  # nothing is owed any more
+
+
+async def test_a_disk_that_fails_is_told(worker: JournalWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be synced is no result; and a lazy one that failed is told to the next who needs it."""
+
+    def broken(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("ponton_bridge.store.worker.LAZY", 0.01)
+    monkeypatch.setattr(os, "fdatasync", broken)
+    with pytest.raises(StoreFailed):
+        await worker.run(lambda journal: journal.emit("<a/>"))
+    assert 2 == await worker.run(lambda journal: journal.emit("<b/>"), lazy=True)
+    await asyncio.sleep(0.05)
+    with pytest.raises(StoreFailed):
+        await worker.run(lambda journal: journal.get("any"))
 
 
 async def test_keeps_the_order_of_calls(worker: JournalWorker) -> None:

@@ -20,6 +20,7 @@ from ponton_bridge.shard.account import Account, of_the_store
 from ponton_bridge.shard.events import Event
 from ponton_bridge.store.errors import JournalFull
 from ponton_bridge.store.journal import Journal
+from ponton_bridge.store.outgoing import Outgoing as Row
 from ponton_bridge.xmpp.stream import Arrived, Closed, Expired, NotOpen, Opened, ShardStream, condition
 
 FULL_PAUSE: Final = 1.0  # seconds until a full journal is tried again
@@ -35,7 +36,7 @@ class Hooks:
     closed: Callable[[Closed], Awaitable[None]]
     presence: Callable[[Element], None]  # of the owner's clients to the gateway itself
     act: Callable[[Intent], None]  # an intent for WhatsApp that may be lost
-    journaled: Callable[[], None]  # rows for WhatsApp
+    journaled: Callable[[list[Row]], None]  # rows for WhatsApp
     emitted: Callable[[], None]  # rows for the owner
     follow: Callable[[int, list[Element]], None]  # what belongs behind such a row
 
@@ -109,13 +110,14 @@ class Inbox:
         texts = [(chat, text) for _, chat, text in rows]
         while True:
             try:
-                await self._account.journal.run(lambda journal: journal.take(gen, last, texts))
+                ids = await self._account.journal.run(lambda journal: journal.take(gen, last, texts))
                 break
             except JournalFull:
                 await asyncio.sleep(FULL_PAUSE)
         for ticket, _, _ in rows:
             self._stream.done(ticket)
-        self._hooks.journaled()
+        fresh = zip(ids, texts, strict=True) if ids else ()  # else they were taken before
+        self._hooks.journaled([Row(id_, chat, text, None, 0) for id_, (chat, text) in fresh])
 
     async def _answer(self, stanzas: list[Element]) -> None:
         """Let the features answer, several in one transaction."""

@@ -24,6 +24,7 @@ UNDER_WAY: Final = 256  # events between the driver and the disk; as many as the
 FULL_PAUSE: Final = 1.0  # seconds until a full journal is tried again
 
 Acknowledge = Callable[[bool], None]
+Rows = list[tuple[int, Element]]  # sequence number, stanza
 
 
 class Incoming:
@@ -62,20 +63,20 @@ class Incoming:
         if wait is not None:  # its message may be one whose id is only known when the send is answered
             await wait
         self._order += 1
-        seq, transient = await self._journal(event, self._order)
+        rows, transient = await self._journal(event, self._order)
         acknowledge(True)  # noqa: FBT003 - safe: the one argument of a callback
-        if seq:
-            self._outbox.news()
-        self._outbox.follow(seq, transient)
+        if rows:
+            self._outbox.bring(rows)
+        self._outbox.follow(rows[-1][0] if rows else 0, transient)
 
-    async def _journal(self, event: port.Event, order: int) -> tuple[int, list[Element]]:
+    async def _journal(self, event: port.Event, order: int) -> tuple[Rows, list[Element]]:
         while True:
             try:
                 return await self._account.journal.run(lambda journal: self._in_turn(event, order, journal))
             except JournalFull:
                 await asyncio.sleep(FULL_PAUSE)  # WhatsApp keeps the rest meanwhile
 
-    def _in_turn(self, event: port.Event, order: int, journal: Journal) -> tuple[int, list[Element]]:
+    def _in_turn(self, event: port.Event, order: int, journal: Journal) -> tuple[Rows, list[Element]]:
         """Work in the order of events even when the journal was full for a while (in the journal's thread)."""
         if self._held and min(self._held) < order:
             self._held.add(order)
@@ -88,32 +89,33 @@ class Incoming:
         self._held.discard(order)
         return done
 
-    def _work(self, event: port.Event, journal: Journal) -> tuple[int, list[Element]]:
-        """Render and keep one event (in the journal's thread); gives the last row (0: none) and what may be lost."""
+    def _work(self, event: port.Event, journal: Journal) -> tuple[Rows, list[Element]]:
+        """Render and keep one event (in the journal's thread); gives its rows and what may be lost."""
         context = self._account.context(journal)
         if not _is_new(event, context, journal):
-            return 0, []
+            return [], []
         try:
             rendered = pipeline.from_whatsapp(event, context)
             pipeline.keep(rendered, journal)
-            rows = [dump(stanza) for stanza in rendered.durable]
+            texts = [dump(stanza) for stanza in rendered.durable]
         except Exception as error:
             if of_the_store(error):
                 raise
             self._account.log.failure(Event.EVENT_FAILED, error, kind=type(event).__name__)
             self._account.counters.lost += 1
             rendered = _unshown(event, context)
-            rows = [dump(stanza) for stanza in rendered.durable]
-        seq = 0
-        for row, stanza in zip(rows, rendered.durable, strict=True):
+            texts = [dump(stanza) for stanza in rendered.durable]
+        rows = []
+        for text, stanza in zip(texts, rendered.durable, strict=True):
             try:
-                seq = journal.emit(row)
+                rows.append((journal.emit(text), stanza))
             except StanzaTooLarge:
                 self._account.log(Event.ROW_REPLACED, "error", kind=type(event).__name__)
-                seq = journal.emit(dump(_notice(stanza.get("from", context.domain), context)))
+                notice = _notice(stanza.get("from", context.domain), context)
+                rows.append((journal.emit(dump(notice)), notice))
         if isinstance(event, port.Message):
             self._account.counters.received += 1
-        return seq, rendered.transient
+        return rows, rendered.transient
 
 
 def _is_new(event: port.Event, context: Context, journal: Journal) -> bool:

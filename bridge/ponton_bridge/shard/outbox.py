@@ -18,6 +18,7 @@ from ponton_bridge.store.journal import Journal
 from ponton_bridge.xmpp.stream import NotOpen, Opened, ShardStream
 
 PAGE: Final = 64  # rows read at once
+FRESH: Final = 256  # rows in memory between the journal and the stream; what is beyond is read again
 IN_FLIGHT: Final = 512  # rows written and not covered; twice the server's window the other way
 FOLLOWERS: Final = 20_000  # passing stanzas behind rows: a presence for each contact of a full roster
 POISON: Final = frozenset({"policy-violation", "not-well-formed", "bad-format", "invalid-xml", "unsupported-encoding"})
@@ -41,9 +42,18 @@ class Outbox:
         self._suspect: tuple[int, int] = (0, 0)  # row, streams that ended over it
         self._position = 0  # the last row written on this stream
         self._followers: deque[tuple[int, Element]] = deque(maxlen=FOLLOWERS)
+        self._fresh: deque[tuple[int, Element]] = deque(maxlen=FRESH)
+        self._behind = False  # the journal may have rows that are not among the fresh ones
 
     def news(self) -> None:
         """Look for new rows."""
+        self._behind = True
+        self._changed.set()
+
+    def bring(self, rows: Iterable[tuple[int, Element]]) -> None:
+        """Take rows that were just journaled, so that they need not be read; a gap among them is read all the same."""
+        if self._session:
+            self._fresh.extend(rows)
         self._changed.set()
 
     def follow(self, seq: int, stanzas: Iterable[Element]) -> None:
@@ -83,6 +93,7 @@ class Outbox:
         """Stop writing; remember the row at which the server would not go on."""
         self._session = None
         self._followers.clear()
+        self._fresh.clear()
         self._changed.set()
         if condition in POISON and self._first:
             row, times = self._suspect
@@ -102,23 +113,46 @@ class Outbox:
         self._changed.clear()
 
     async def _write_rows(self, session: Opened) -> None:
-        self._position = session.seq
+        self._position, self._behind = session.seq, True
         while self._session is session:
-            rows = await self._account.journal.run(lambda journal: journal.outbox(self._position, PAGE))
-            for seq, text in rows:
+            for seq, stanza in self._next_fresh() or await self._next_kept():
                 while self._session is session and self._stream.uncovered >= IN_FLIGHT:
                     await self._wait()
                 if self._session is not session or not await self._stream.writable(session):
                     return
-                self._write(seq, load(text))
+                self._write(seq, stanza)
                 self._position = seq
                 self._flush()
             while self._due() and await self._stream.writable(session):
                 self._flush()
             if self._stream.uncovered:
                 self._stream.ask()
-            if len(rows) < PAGE:
+            if not (self._fresh or self._behind):
                 await self._wait()
+
+    def _next_fresh(self) -> list[tuple[int, Element]]:
+        """Give the rows behind the position that are at hand; none when one is missing there: the journal has it."""
+        rows: list[tuple[int, Element]] = []
+        while self._fresh and len(rows) < PAGE:
+            seq = self._fresh[0][0]
+            if seq > self._position + len(rows) + 1:
+                break
+            row = self._fresh.popleft()
+            if seq == self._position + len(rows) + 1:  # else it was read from the journal meanwhile
+                rows.append(row)
+        return rows
+
+    async def _next_kept(self) -> list[tuple[int, Element]]:
+        """Read the rows behind the position, if there may be some."""
+        if not (self._behind or self._fresh):
+            return []
+        after, self._behind = self._position, False
+        rows = await self._account.journal.run(lambda journal: journal.outbox(after, PAGE), lazy=True)
+        if len(rows) == PAGE:
+            self._behind = True
+        elif not rows:
+            self._fresh.clear()  # numbers that the journal does not know, so they are of no use
+        return [(seq, load(text)) for seq, text in rows]
 
     def _write(self, seq: int, stanza: Element) -> None:
         self._first = self._first or seq
@@ -139,11 +173,12 @@ class Outbox:
             await self._forget.wait()
             await asyncio.sleep(FORGET_PAUSE)
             self._forget.clear()
-            await self._account.journal.run(lambda journal, seq=self._covered: journal.covered(seq))  # type: ignore[misc]  # as above
+            seq = self._covered
+            await self._account.journal.run(lambda journal, seq=seq: journal.covered(seq), lazy=True)  # type: ignore[misc]  # bound at once
 
     async def drained(self) -> None:
         """Wait until the server has every row; for ever while it is away."""
-        while (await self._account.journal.run(lambda journal: journal.counts().outbox)) > 0:
+        while (await self._account.journal.run(lambda journal: journal.counts().outbox, lazy=True)) > 0:
             self._stream.ask()
             await asyncio.sleep(DRAIN_LOOK)
 

@@ -56,11 +56,15 @@ class Outgoing:
         self._decided = asyncio.Event()  # messages can be sent, or refused
         self._news = asyncio.Event()
         self._news.set()
+        self._fresh: deque[Row] = deque(maxlen=PAGE)
+        self._last = 0  # id of the last row that was given to its chat
+        self._behind = True  # the journal may have rows that are not among the fresh ones
         self._chats: dict[str, deque[Row]] = {}
         self._sending: set[asyncio.Task[None]] = set()
 
-    def news(self) -> None:
-        """Look for new rows."""
+    def news(self, rows: Iterable[Row] = ()) -> None:
+        """Look for new rows; these were just journaled, and need not be read."""
+        self._fresh.extend(rows)
         self._news.set()
 
     def link(self, reason: Reason, driver: port.WhatsApp | None) -> None:
@@ -93,18 +97,37 @@ class Outgoing:
 
     async def run(self) -> None:
         """Work on what is in the journal, until cancelled."""
-        last = 0
         async with asyncio.TaskGroup() as tasks:
             while True:
                 await self._news.wait()
                 self._news.clear()
-                while rows := await self._account.journal.run(lambda journal, after=last: journal.pending(PAGE, after)):  # type: ignore[misc]  # a default binds the position of this turn
-                    last = rows[-1].id
+                while rows := self._next_fresh() or await self._next_kept():
+                    self._last = rows[-1].id
                     for row in rows:
                         if row.chat not in self._chats:
                             self._chats[row.chat] = deque()
                             tasks.create_task(self._chat(row.chat))
                         self._chats[row.chat].append(row)
+
+    def _next_fresh(self) -> list[Row]:
+        """Give the next rows if they are at hand; none when one is missing before them: the journal has it."""
+        rows: list[Row] = []
+        while self._fresh and self._fresh[0].id <= self._last + len(rows) + 1:
+            row = self._fresh.popleft()
+            if row.id > self._last + len(rows):  # else it was read from the journal meanwhile
+                rows.append(row)
+        return rows
+
+    async def _next_kept(self) -> list[Row]:
+        """Read the next rows, if there may be some."""
+        if not (self._behind or self._fresh):
+            return []
+        after = self._last
+        rows = await self._account.journal.run(lambda journal: journal.pending(PAGE, after), lazy=True)
+        self._behind = len(rows) == PAGE
+        if not rows:
+            self._fresh.clear()
+        return rows
 
     async def _chat(self, chat: str) -> None:
         rows = self._chats[chat]
@@ -123,7 +146,10 @@ class Outgoing:
             return
         await self._decided.wait()
         driver = self._driver
-        intents, begun = await self._account.journal.run(lambda journal: self._open(journal, row, stanza, driver))
+        # Lazy, as all that notes how far a send is: kill -9 does not undo it, and a power cut costs a second send.
+        intents, begun = await self._account.journal.run(
+            lambda journal: self._open(journal, row, stanza, driver), lazy=True
+        )
         send = _sends(intents)
         for intent in intents:
             if isinstance(intent, MarkRead):
@@ -170,8 +196,11 @@ class Outgoing:
             return [Reply(each) for each in pipeline.failed(stanza, PontonError(), context).durable]
         return intents
 
-    async def _finish(self, row: Row, work: Callable[[Journal], Rendered]) -> None:
-        """Drop a row together with what follows from it; while the journal is full the chat waits."""
+    async def _finish(self, row: Row, work: Callable[[Journal], Rendered], *, lazy: bool = False) -> None:
+        """Drop a row together with what follows from it; while the journal is full the chat waits.
+
+        `lazy` only where nothing for the owner follows: its numbers must be on the disk before Prosody has them.
+        """
 
         def whole(journal: Journal) -> bool:
             rendered = work(journal)
@@ -183,7 +212,7 @@ class Outgoing:
 
         while True:
             try:
-                emitted = await self._account.journal.run(whole)
+                emitted = await self._account.journal.run(whole, lazy=lazy)
             except JournalFull:
                 await asyncio.sleep(FULL_PAUSE)
                 continue
@@ -229,7 +258,9 @@ class Outgoing:
         """Wait for the limits, then note that a send begins. Raises TooManyNewContacts."""
         while True:
             try:
-                return await self._account.journal.run(lambda journal: self._begin(journal, driver, row, send))
+                return await self._account.journal.run(
+                    lambda journal: self._begin(journal, driver, row, send), lazy=True
+                )
             except _TooFast as fast:
                 await asyncio.sleep(fast.seconds)
 
@@ -263,7 +294,7 @@ class Outgoing:
                 answer(error)
                 return
             answer(None)  # wakes the caller only after `_finish` has queued its work
-            await self._finish(row, lambda journal: self._sent(stanza, sent, journal))
+            await self._finish(row, lambda journal: self._sent(stanza, sent, journal), lazy=True)
             self._account.counters.sent += 1
 
         task = self._account.background.spawn(whole())

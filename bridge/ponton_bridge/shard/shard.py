@@ -5,6 +5,7 @@ lease. What is not done in time is in the journal, and the next process does it.
 """
 
 import asyncio
+import contextlib
 import os
 import random
 import time
@@ -35,12 +36,14 @@ from ponton_bridge.shard.owner import Owner
 from ponton_bridge.shard.showing import Showing
 from ponton_bridge.shard.wishes import Wishes
 from ponton_bridge.store.journal import Counts, Journal
+from ponton_bridge.store.opening import LOCK
 from ponton_bridge.whatsapp import port
 from ponton_bridge.xmpp.stream import Closed, Opened, ShardStream, StreamSettings
 
 SENDS: Final = 5.0  # seconds for the sends under way, of DRAIN
 DRAIN: Final = 20.0  # seconds for everything at the end; Kubernetes kills after 30 by default
 LOOK: Final = 5.0  # seconds between two looks at the load; a heartbeat goes as often
+PULSE: Final = 3.0  # seconds between two signs that this loop turns; 15 without one end a shard (docs/local.md)
 SETTLE: Final = 5.0  # seconds after a stream was opened until the owner's clients are known again
 PHONE_STEP: Final = 60  # seconds by which the phone must have been seen later to be worth an event
 PAGE_KIB: Final = os.sysconf("SC_PAGE_SIZE") // 1024
@@ -152,6 +155,7 @@ class Shard:
                 self._account.background.run(),
                 self._coordinate(),
                 self._watch_load(),
+                self._pulse(),
             ]
             tasks = [group.create_task(part) for part in parts]
             link = group.create_task(self.linking.run())
@@ -237,6 +241,14 @@ class Shard:
             self._phone_seen = event.time
             self.linking.feed(on.PhoneSeen(event.time))
         await self.incoming.take(event, acknowledge)
+
+    async def _pulse(self) -> None:
+        """Show whoever runs us that we are at work, by the time of the store's lock file."""
+        lock = self._account.config.store / LOCK
+        while True:
+            with contextlib.suppress(OSError):  # a disk that refuses this ends us elsewhere, and says so
+                await asyncio.to_thread(os.utime, lock)
+            await asyncio.sleep(PULSE)
 
     # --- figures ---
 

@@ -29,9 +29,12 @@ class Counts:
 class Journal(OutgoingPart, OutboxPart, IdsPart, RepeatsPart, SettingsPart):
     """See the parts by their modules. `lock` is the descriptor that keeps others out."""
 
-    def __init__(self, db: sqlite3.Connection, clock: Callable[[], float], lock: int | None = None) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, clock: Callable[[], float], lock: int | None = None, log: int | None = None
+    ) -> None:
         super().__init__(db, clock)
         self._lock = lock
+        self._log = log  # descriptor of the write-ahead log
 
     def sent(self, row: int, pair: Pair | None) -> None:
         """WhatsApp has the row's message: remember the pair, forget the row, both or none."""
@@ -51,6 +54,19 @@ class Journal(OutgoingPart, OutboxPart, IdsPart, RepeatsPart, SettingsPart):
         """Count what waits, for the heartbeat."""
         return Counts(self.waiting(), self.uncovered())
 
+    def sync(self) -> None:
+        """Wait until the disk has everything that is committed. Raises OSError.
+
+        By ourselves instead of SQLite's `synchronous = FULL`, so that not every commit has to pay for it.
+        """
+        if self._log is not None:
+            os.fdatasync(self._log)
+
+    def undo(self) -> None:
+        """Undo the whole transaction."""
+        self.forget_known()
+        self.db.execute("ROLLBACK")
+
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:
         """Undo what the block did if it raises, and nothing else of the transaction."""
@@ -58,6 +74,7 @@ class Journal(OutgoingPart, OutboxPart, IdsPart, RepeatsPart, SettingsPart):
         try:
             yield
         except BaseException:
+            self.forget_known()
             if self.db.in_transaction:  # a full disk or a damaged file has undone the whole transaction already
                 try:
                     self.db.execute("ROLLBACK TO part")
@@ -70,6 +87,7 @@ class Journal(OutgoingPart, OutboxPart, IdsPart, RepeatsPart, SettingsPart):
     def close(self) -> None:
         """Close the file, then let others in. Closing twice is harmless."""
         self.db.close()
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        for number in (self._log, self._lock):
+            if number is not None:
+                os.close(number)
+        self._log = self._lock = None

@@ -18,6 +18,7 @@ from ponton_bridge.store.schema import connect
 
 LOCK: Final = "lock"  # file names in the folder
 JOURNAL: Final = "journal.db"
+LOG: Final = JOURNAL + "-wal"  # SQLite's name for it; the file stays the same one as long as the journal is open
 DRIVER: Final = "whatsapp.db"  # the driver's keys
 
 
@@ -36,7 +37,7 @@ def open_store(folder: Path, epoch: int, *, previous: int = 0, clock: Callable[[
     except OSError as error:
         raise StoreFailed(f"The folder of this account cannot be used ({type(error).__name__}).") from error
     try:
-        journal = Journal(connect(folder / JOURNAL), clock, lock)
+        journal = Journal(connect(folder / JOURNAL), clock, lock, _log(folder / LOG))
     except BaseException:
         os.close(lock)
         raise
@@ -63,6 +64,14 @@ def _lock(path: Path) -> int:
         os.close(lock)
         raise
     return lock
+
+
+def _log(path: Path) -> int:
+    """Open the write-ahead log for its syncs; SQLite holds no locks on this file, so closing it takes none away."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        raise StoreFailed(f"The log of this account cannot be used ({type(error).__name__}).") from error
 
 
 def _claim(journal: Journal, epoch: int, previous: int, *, keys: bool) -> None:

@@ -4,12 +4,16 @@ A person is met under a number, a LID or both. Once both are known, what was kep
 the LID's, so that ids and redeliveries are found under either.
 """
 
+import sqlite3
+from collections.abc import Callable
 from typing import Final
 
 from ponton_bridge.model.address import Address
 from ponton_bridge.store.part import PRUNE_EVERY, PRUNE_ROWS, Part
 
 Listed = tuple[Address, str, str]  # address, name in the phone's address book or '', push name or ''
+Row = tuple[int, str | None, str | None, str, str, int]  # id, number, lid, name, push name, listed
+KNOWN_MAX: Final = 256  # rows remembered in memory, about 50 KiB
 PEOPLE_MAX: Final = 50_000  # rows that are no contacts (members of groups, mostly), about 10 MiB
 CONTACTS_MAX: Final = 20_000  # rows in the address book; phones hold a few thousand
 NAME_MAX: Final = 200  # characters of a name; WhatsApp's own limit is 25, the phone's address book has none
@@ -21,6 +25,15 @@ class PeoplePart(Part):
     """Implements `features.context.ContactBook`, and the contacts' half of its `Keeper`."""
 
     _full: bool | None = None  # whether the address book is; looked at again with every 256th person
+    _known: dict[Address, Row | None]  # rows as they are now: each message asks for the same few many times
+
+    def __init__(self, db: sqlite3.Connection, clock: Callable[[], float]) -> None:
+        super().__init__(db, clock)
+        self._known = {}
+
+    def forget_known(self) -> None:
+        """Read rows anew: one was changed, or a change was undone."""
+        self._known.clear()
 
     def canonical(self, key: str) -> str:
         """Give the key under which a person is kept: the LID's where it is known (`Address.key`)."""
@@ -42,12 +55,17 @@ class PeoplePart(Part):
         row = self._row(address)
         return (row[3] or row[4]) if row else ""
 
-    def _row(self, address: Address) -> tuple[int, str | None, str | None, str, str, int] | None:
-        row: tuple[int, str | None, str | None, str, str, int] | None = self.db.execute(
+    def _row(self, address: Address) -> Row | None:
+        if address in self._known:
+            return self._known[address]
+        row: Row | None = self.db.execute(
             "SELECT id, number, lid, name, push_name, listed FROM person WHERE lid = ?1 OR number = ?2"
             " ORDER BY lid IS ?1 DESC LIMIT 1",
             (address.lid, address.number),
         ).fetchone()
+        if len(self._known) >= KNOWN_MAX:
+            self._known.clear()
+        self._known[address] = row
         return row
 
     def learn(self, address: Address, push_name: str = "") -> None:
@@ -58,14 +76,17 @@ class PeoplePart(Part):
         """
         if address.group or not (push_name or (address.number and address.lid)):
             return
+        push_name = push_name[:NAME_MAX]
+        known = self._row(address)
+        if known and known[1:3] == (address.number, address.lid) and push_name in {"", known[4]}:
+            return
         row = self._merge(address)
         if push_name:
-            self.db.execute(
-                "UPDATE person SET push_name = ?1 WHERE id = ?2 AND push_name <> ?1", (push_name[:NAME_MAX], row)
-            )
+            self.db.execute("UPDATE person SET push_name = ?1 WHERE id = ?2 AND push_name <> ?1", (push_name, row))
 
     def _merge(self, address: Address) -> int:
-        """Give the one row of this person, made or merged as need be."""
+        """Give the one row of this person, made or merged as need be; who asks is about to change it."""
+        self.forget_known()
         number, lid = address.number, address.lid
         by_lid = self._id("lid", lid)
         by_number = self._id("number", number)
@@ -143,6 +164,7 @@ class PeoplePart(Part):
 
     def forget_contact(self, address: Address) -> None:
         """Take somebody off the address book; number, LID and push name stay known."""
+        self.forget_known()
         self.db.execute(
             "UPDATE person SET listed = 0, name = '' WHERE lid = ? OR number = ?", (address.lid, address.number)
         )
@@ -161,6 +183,7 @@ class PeoplePart(Part):
 
     def prune_people(self) -> int:
         """Forget those met longest ago, beyond the bound, who are no contacts; gives how many."""
+        self.forget_known()
         return self.db.execute(
             "DELETE FROM person WHERE id IN (SELECT id FROM person WHERE listed = 0"
             " AND id <= (SELECT max(id) FROM person) - ? ORDER BY id LIMIT ?)",

@@ -10,10 +10,13 @@ from typing import Final
 from ponton_bridge.store.part import Part
 
 REPEAT_SECONDS: Final = 600  # a client that comes back later asks its archive first
+LOOK_SECONDS: Final = 60  # between two looks for old marks
 
 
 class RepeatsPart(Part):
     """Marks (digests, never content) with the time at which WhatsApp had their message; older ones go by themselves."""
+
+    _looked = 0  # when old ones were looked for last
 
     def was_taken(self, marks: Iterable[str]) -> bool:
         """Tell whether WhatsApp has a message with one of these marks."""
@@ -29,7 +32,9 @@ class RepeatsPart(Part):
     def note_taken(self, marks: Iterable[str]) -> None:
         """Note that WhatsApp has this message; forget what is too old, or lies in the future of a clock put back."""
         now = int(self._clock())
-        self.db.execute("DELETE FROM taken WHERE NOT time BETWEEN ? AND ?", (now - REPEAT_SECONDS, now))
+        if not 0 <= now - self._looked < LOOK_SECONDS:  # a look reads the whole table
+            self.db.execute("DELETE FROM taken WHERE NOT time BETWEEN ? AND ?", (now - REPEAT_SECONDS, now))
+            self._looked = now
         self.db.executemany(
             "INSERT INTO taken VALUES (?, ?) ON CONFLICT DO UPDATE SET time = excluded.time",
             [(mark, now) for mark in marks],

@@ -1,7 +1,7 @@
 """The journal's tables, how the file is opened, and how older files are brought up to date.
 
-One file per account, one connection, write-ahead log with a sync at each commit: what was committed survives
-kill -9 and a power cut. Called by `opening`.
+One file per account, one connection, write-ahead log: what was committed survives kill -9, and a power cut once
+`Journal.sync` has returned. Called by `opening`.
 """
 
 import sqlite3
@@ -69,7 +69,7 @@ def prepare(db: sqlite3.Connection) -> None:
     if version == 0:
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")  # counts before the first table only, and writes every time
     db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")  # the default of WAL syncs at checkpoints only
+    db.execute("PRAGMA synchronous = NORMAL")  # syncs at checkpoints; commits are synced by `Journal.sync`
     db.execute("PRAGMA secure_delete = FAST")  # delivered text does not stay in pages that are written anyway
     db.execute(f"PRAGMA journal_size_limit = {LOG_LIMIT}")
     db.execute(f"PRAGMA cache_size = -{PAGE_CACHE}")

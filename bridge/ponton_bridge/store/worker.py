@@ -1,7 +1,8 @@
 """The journal's one thread: the shard's functions run in it, many in one transaction, off the event loop.
 
 Everything that is queued at a moment is committed with one sync of the disk (group commit); a caller hears of its
-result only after that. Used by the shard, for all that is durable.
+result only after that. What is `lazy` asks for no sync of its own: it survives kill -9 like everything committed, and
+a power cut from the next sync on, LAZY seconds later at most. Used by the shard, for all that is durable.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ T = TypeVar("T")
 
 DEPTH: Final = 1000  # functions that may wait; callers beyond that wait for a place
 BATCH: Final = 256  # functions in one transaction; a commit costs about as much as 50 of them
+LAZY: Final = 0.2  # seconds
 
 
 @dataclass(slots=True)
@@ -28,8 +30,13 @@ class _Job:
 
     function: Callable[[Journal], Any]
     future: asyncio.Future[Any]
+    lazy: bool
     result: Any = None
     error: BaseException | None = None
+
+
+def _failed(error: OSError | StoreFailed) -> StoreFailed:
+    return error if isinstance(error, StoreFailed) else StoreFailed(f"The disk has failed ({type(error).__name__}).")
 
 
 class JournalWorker:
@@ -43,11 +50,15 @@ class JournalWorker:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._ended = self._loop.create_future()
         self._closing = False
+        self._owes = False  # something was committed that the disk may not have yet
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self._thread.start()
 
-    async def run(self, function: Callable[[Journal], T]) -> T:
+    async def run(self, function: Callable[[Journal], T], *, lazy: bool = False) -> T:
         """Run `function` with the journal inside the next transaction; gives its result once that is committed.
+
+        `lazy`: a power cut right afterwards may undo it (a read, or what is learnt again); never what gives numbers
+        to others.
 
         Calls are carried out in the order in which they were made. An error that it raises undoes what it did, and
         nothing of the others. Raises StoreError when the disk or the file fails: then nothing of it is kept.
@@ -58,7 +69,7 @@ class JournalWorker:
             self._places.release()
             raise StoreFailed("The store of this account is closed.")
         future: asyncio.Future[T] = self._loop.create_future()
-        self._jobs.put(_Job(function, future))
+        self._jobs.put(_Job(function, future, lazy))
         return await future
 
     async def close(self) -> None:
@@ -84,7 +95,7 @@ class JournalWorker:
     def _next(self) -> list[_Job]:
         """Wait for a job, then take whatever else is there; an empty list ends the thread."""
         jobs: list[_Job] = []
-        job = self._jobs.get()
+        job = self._first()
         while job is not None:
             jobs.append(job)
             if len(jobs) == self._batch or self._jobs.empty():
@@ -94,6 +105,16 @@ class JournalWorker:
             self._jobs.put(None)  # the order to end was met behind the last jobs
         return jobs
 
+    def _first(self) -> _Job | None:
+        """Wait for the next job; when none comes for a while, sync what is owed."""
+        if self._owes:
+            try:
+                return self._jobs.get(timeout=LAZY)
+            except queue.Empty:
+                with contextlib.suppress(OSError):  # the next one that cannot do without tells
+                    self._sync()
+        return self._jobs.get()
+
     def _commit(self, jobs: list[_Job]) -> None:
         """Run the jobs in one transaction; if that fails as a whole, every one of them hears of it."""
         db = self._journal.db
@@ -102,12 +123,19 @@ class JournalWorker:
             for job in jobs:
                 self._attempt(job)
             db.execute("COMMIT")
-        except (sqlite3.Error, StoreFailed) as error:
-            failure = translate(error) if isinstance(error, sqlite3.Error) else error
+            self._owes = True
+            if not all(job.lazy for job in jobs):
+                self._sync()
+        except (sqlite3.Error, OSError, StoreFailed) as error:
+            failure = translate(error) if isinstance(error, sqlite3.Error) else _failed(error)
             with contextlib.suppress(sqlite3.Error):
-                db.execute("ROLLBACK")
+                self._journal.undo()
             for job in jobs:
                 job.error = failure
+
+    def _sync(self) -> None:
+        self._journal.sync()
+        self._owes = False
 
     def _attempt(self, job: _Job) -> None:
         """Run one job in its savepoint. Raises StoreFailed when SQLite has undone the transaction around it."""

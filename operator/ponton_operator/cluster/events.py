@@ -22,6 +22,7 @@ class Event(StrEnum):
     SHARD_STARTED = "shard_started"
     SHARD_TOLD_TO_END = "shard_told_to_end"
     SHARD_KILLED = "shard_killed"  # it did not end in its grace
+    SHARD_HUNG = "shard_hung"  # its process lives and does nothing: ended by force, a successor starts
     SHARD_ENDED = "shard_ended"
     START_FAILED = "start_failed"
     LEFTOVER_FOUND = "leftover_found"  # a process of an earlier run, still there: ended and waited for

@@ -58,6 +58,10 @@ class Children:
         """Give one process, ended or not."""
         return self._all.get(name, {}).get(epoch)
 
+    def alive(self) -> list[tuple[str, int]]:
+        """Give name and epoch of every process that has not ended and was not told to."""
+        return [(name, r.epoch) for name, all_ in self._all.items() for r in all_.values() if not (r.ended or r.told)]
+
     def is_running(self, name: str) -> bool:
         """Whether there is a process that has not ended."""
         return any(not r.ended for r in self._all.get(name, {}).values())
@@ -66,7 +70,7 @@ class Children:
         """Start a child. Raises OSError; a start that failed leaves no trace."""
         log = BoundedLog(place.log) if place.log else None
         try:
-            options = SpawnOptions(place.cwd, log.writer if log else 2, place.uid)
+            options = SpawnOptions(place.cwd, log.writer if log else 2, place.uid, place.nice)
             running.child = self._spawn(argv, env, options)
         except BaseException:
             if log:
@@ -92,6 +96,12 @@ class Children:
         running.told = True
         running.child.send(signal.SIGTERM)
         running.kill = asyncio.get_running_loop().call_later(grace, self._kill, name, running)
+
+    def end(self, name: str, epoch: int) -> None:
+        """End a process at once, by force; harmless when it has ended. Its end is one that nobody asked for."""
+        running = self.running(name, epoch)
+        if running and not running.ended and running.child:
+            running.child.send(signal.SIGKILL)
 
     def collect(self, name: str, epoch: int) -> None:
         """Forget a process that has ended."""
@@ -169,12 +179,13 @@ class Children:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a child lives: working folder, pid file, log (None: our own stderr), user id (None: ours)."""
+    """Where a child lives: working folder, pid file, log (None: our own stderr), user id (None: ours), niceness."""
 
     cwd: Path
     pidfile: Path
     log: Path | None
     uid: int | None = None
+    nice: int = 0
 
 
 def _locked(lock: Path) -> bool:

@@ -24,6 +24,7 @@ from ponton_operator.cluster.local_folder import POLL, REST, Folder
 from ponton_operator.cluster.local_gateway import Gateway
 from ponton_operator.cluster.local_isolation import Uids
 from ponton_operator.cluster.local_layout import Home
+from ponton_operator.cluster.local_pulse import LOOK, Pulses, stamp
 from ponton_operator.cluster.local_reconcile import Reconciler
 from ponton_operator.cluster.local_registry import Registry
 from ponton_operator.cluster.local_shards import Shards
@@ -84,7 +85,13 @@ class LocalRuntime:
             isolation="by process" if self._settings.reduced else "by user",
         )
         async with asyncio.TaskGroup() as tasks:
-            loops = (self._coordination.run(), self._watch(), self._desk.run(), self._summarise())
+            loops = (
+                self._coordination.run(),
+                self._watch(),
+                self._desk.run(),
+                self._summarise(),
+                self._watch_pulses(),
+            )
             running = [tasks.create_task(loop) for loop in loops]
             await stop.wait()
             for task in running:
@@ -109,6 +116,20 @@ class LocalRuntime:
             if accounts or self._registry.unsettled:
                 self._take()
             await asyncio.sleep(max(POLL, REST * cost))
+
+    async def _watch_pulses(self) -> None:
+        """End shards that hang, again and again."""
+        pulses = Pulses()
+        while True:
+            alive = [(name, epoch) for name, epoch in self._children.alive() if name != DESK]
+            stamps = await asyncio.to_thread(self._stamps, alive)
+            for name, epoch in pulses.look(stamps, time.monotonic()):
+                self._log(Event.SHARD_HUNG, "error", account=name, epoch=epoch)
+                self._children.end(name, epoch)
+            await asyncio.sleep(LOOK)
+
+    def _stamps(self, alive: list[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        return {key: stamp(self._shards.home(key[0]).lock) for key in alive}
 
     def _look(self) -> tuple[bool, bool]:
         """Give whether the gateway's file changed, and whether the accounts' did. Runs in a thread."""

@@ -25,11 +25,15 @@ _LIBC.prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
 
 @dataclass(frozen=True, slots=True)
 class SpawnOptions:
-    """Where and as whom: working folder, file descriptor for stdout and stderr, user (and group) id or None = ours."""
+    """Where and as whom: working folder, file descriptor for stdout and stderr, user (and group) id or None = ours.
+
+    `nice`: by how much the child gives way to others when processors are scarce (nice(2)).
+    """
 
     cwd: Path
     output: int
     uid: int | None = None
+    nice: int = 0
 
 
 class Child:
@@ -79,6 +83,7 @@ def spawn_child(argv: Sequence[str], env: Mapping[str, str], options: SpawnOptio
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         _LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        os.nice(options.nice)
         if os.getppid() != parent:  # it ended before the leash was on
             os._exit(1)
 

@@ -51,10 +51,12 @@ class End(StrEnum):
 def read_end(exit_code: int | None, reason: str, *, told: bool) -> End:
     """Judge an end by its exit code, the last reason that the shard told, and whether we asked for it.
 
-    >>> read_end(0, "CodesUsedUp", told=False)
-    <End.PARK: 'park'>
+    A shard that has told its final reason lingers only to be asked for more: however it ends then, the link has ended.
+
+    >>> read_end(0, "CodesUsedUp", told=False), read_end(-9, "LoggedOut", told=False)
+    (<End.PARK: 'park'>, <End.PARK: 'park'>)
     """
-    if exit_code == EX_OK and reason in PARKS:
+    if exit_code != EX_CONFIG and reason in PARKS:
         return End.PARK
     if told:
         return End.TOLD

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from ponton_operator.plan.values import Urgency
 from ponton_operator.resources.account import BridgeAccount
-from ponton_operator.resources.gateway import Rollout, Scaling
+from ponton_operator.resources.running import Rollout, Scaling
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Read by `plan.manifests` on a cluster; without effect on one machine.
 
 from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from ponton_operator.resources.base import K8s
 
@@ -25,7 +25,7 @@ _ONE_KIND = {
 class Peer(K8s):
     """One server: an address range, or pods by labels (in this namespace unless namespaceLabels are given)."""
 
-    model_config = K8s.model_config | {"json_schema_extra": _ONE_KIND}
+    model_config = ConfigDict(json_schema_extra=_ONE_KIND)  # type: ignore[typeddict-item]  # its JSON type is too wide
 
     cidr: Cidr | None = None
     pod_labels: dict[str, LabelValue] | None = None
