@@ -58,7 +58,9 @@ def test_every_value_has_words_and_a_type() -> None:
 
 def test_a_definition_is_used_with_other_defaults() -> None:
     """Single values of it are overridden, the rest stays; the definition itself is not changed."""
-    definitions = {"size": {"properties": {"a": {"type": "integer", "default": 1}, "b": {"type": "integer", "default": 2}}}}
+    definitions = {
+        "size": {"properties": {"a": {"type": "integer", "default": 1}, "b": {"type": "integer", "default": 2}}}
+    }
     made = expand({"properties": {"x": {"use": "size", "default": {"b": 7}}, "y": {"use": "size"}}}, definitions)
     assert [("x.a", 1), ("x.b", 7), ("y.a", 1), ("y.b", 2)] == [(path, leaf["default"]) for path, leaf in leaves(made)]
 

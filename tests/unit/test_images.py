@@ -51,7 +51,9 @@ def test_an_image_runs_as_nobody_and_writes_no_bytecode(name: str) -> None:
     assert "PYTHONDONTWRITEBYTECODE=1" in next(line for line in lines if line.startswith("ENV "))
     assert "ARG BASE=docker.io/library/python:3.11-slim-bookworm" == steps(name)[0]
     assert ["FROM ${BASE} AS build", "FROM ${BASE}"] == [line for line in steps(name) if line.startswith("FROM ")]
-    assert lines.index("USER 65532:65532") > max(i for i, line in enumerate(lines) if line.startswith(("RUN ", "COPY ")))
+    assert lines.index("USER 65532:65532") > max(
+        i for i, line in enumerate(lines) if line.startswith(("RUN ", "COPY "))
+    )
 
 
 @pytest.mark.parametrize("name", [*RELEASED, SANDBOX])
