@@ -31,7 +31,8 @@ def rights() -> tuple[list[Object], list[Object]]:
     """Give the rules of the accounts operator as its page lists them: in a namespace, and of the cluster."""
     page = (ROOT / "docs" / "operators.md").read_text()
     part = page.split("## The accounts operator")[1].split("\n## ")[0]
-    inside, outside = [], []
+    inside: list[Object] = []
+    outside: list[Object] = []
     for what, verbs in _ROW.findall(part):
         for name in re.findall(r"`([a-z/]+)`", what):
             group = "ponton.im" if name.startswith("bridge") else ""

@@ -236,9 +236,9 @@ def _terms(selector: str) -> list[str]:
 
 
 @contextmanager
-def kube_fake(fake: KubeFake | None = None) -> Iterator[KubeFake]:
+def kube_fake(special: KubeFake | None = None) -> Iterator[KubeFake]:
     """Run one (or that one, of a special kind) on a free port of loopback."""
-    fake = fake or KubeFake()
+    fake = special or KubeFake()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

@@ -63,5 +63,5 @@ def test_the_examples_are_good() -> None:
 def test_pages_link_to_pages_that_exist() -> None:
     """No link between the pages of docs/ leads nowhere."""
     links = re.findall(r"\]\(([^)#/]+)\)", LOCAL.read_text(encoding="utf-8") + PAGE.read_text(encoding="utf-8"))
-    assert ["conditions.md", "resources.md", "shard.md"] == sorted(set(links))
+    assert ["conditions.md", "operators.md", "resources.md", "shard.md"] == sorted(set(links))
     assert Path(LOCAL.with_name("conditions.md")).exists()
