@@ -2,9 +2,9 @@
 
 Used by test_scaling_day.py. Everything is drawn from one seed. Each account has a level of memory, awake hours, and
 bursts of load that come at awake hours: memory climbs at some rate to some peak, stays, and falls slowly. Accounts
-whose memory climbs are looked at in each sweep, as by the real scaler; those at rest, of which a look finds nothing
-new, every 40 minutes. Besides, some never link, lose WhatsApp or crash, and at noon a fifth of the fleet has to log in
-anew.
+whose memory climbs towards the mark are looked at in each sweep, as by the real scaler; others, of which a look finds
+nothing new, less often: at rest every 40 minutes. Besides, some never link, lose WhatsApp or crash, and at noon a fifth
+of the fleet has to log in anew.
 """
 
 import heapq
@@ -29,7 +29,8 @@ from tests.unit.fleet_kit import MIB, NOW, edited, served, shard, turned, wished
 
 DAY: Final = 86_400
 REST: Final = 2400  # seconds between looks at an account whose memory does not change
-FALLS: Final = 150  # seconds between looks while it stays at its peak or falls
+FALLS: Final = 150  # seconds between looks while it stays at its peak, falls, or is far from the mark
+NEAR: Final = 0.75  # of the limit of its tier
 SIZES: Final = (Size("small", 256 * MIB), Size("middle", 512 * MIB), Size("large", 1024 * MIB))
 SCALING: Final = Scaling(starts_per_second=20, starts_burst=20, logins_per_second=5, egress_addresses=2)
 PARKING: Final = Parking(never_paired_minutes=60, unreachable_hours=168, crashing_hours=24)
@@ -195,7 +196,10 @@ class Day:
             self._park(boat, now)
         if burst is None:
             return now + REST
-        return now + FALLS if burst.top <= now else min(now + REST, max(now + SWEEP, burst.began))
+        if now < burst.began:
+            return min(now + REST, max(now + SWEEP, burst.began))
+        near = (NEAR * boat.size.limit / MIB - memory) / burst.rate  # seconds until there may be something to decide
+        return now + (FALLS if burst.top <= now else min(FALLS, max(SWEEP, near)))
 
     def _kill(self, name: str, boat: Boat, burst: Burst, now: float) -> None:
         """Let the container start again in its pod, as the kubelet does; the burst is over."""

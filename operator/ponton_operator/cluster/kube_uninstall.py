@@ -146,5 +146,3 @@ def _place(item: Obj) -> tuple[str, str]:
 
 def _parts(items: Sequence[Obj], size: int) -> Iterable[Sequence[Obj]]:
     return (items[at : at + size] for at in range(0, len(items), size))
-
-
