@@ -2,9 +2,9 @@
 
 Used by test_scaling_day.py. Everything is drawn from one seed. Each account has a level of memory, awake hours, and
 bursts of load that come at awake hours: memory climbs at some rate to some peak, stays, and falls slowly. Accounts
-whose memory climbs are looked at in each sweep, as by the real scaler; those at rest, of which a look finds nothing
-new, every half hour. Besides, some never link, lose WhatsApp or crash, and at noon a fifth of the fleet has to log in
-anew.
+whose memory climbs towards the mark are looked at in each sweep, as by the real scaler; others, of which a look finds
+nothing new, less often: at rest every 40 minutes. Besides, some never link, lose WhatsApp or crash, and at noon a fifth
+of the fleet has to log in anew.
 """
 
 import heapq
@@ -28,8 +28,9 @@ from ponton_operator.resources.running import Parking, Rollout, Scaling
 from tests.unit.fleet_kit import MIB, NOW, edited, served, shard, turned, wished
 
 DAY: Final = 86_400
-REST: Final = 1800  # seconds between looks at an account whose memory does not change
-FALLS: Final = 60  # seconds between looks while it stays at its peak or falls
+REST: Final = 2400  # seconds between looks at an account whose memory does not change
+FALLS: Final = 150  # seconds between looks while it stays at its peak, falls, or is far from the mark
+NEAR: Final = 0.75  # of the limit of its tier
 SIZES: Final = (Size("small", 256 * MIB), Size("middle", 512 * MIB), Size("large", 1024 * MIB))
 SCALING: Final = Scaling(starts_per_second=20, starts_burst=20, logins_per_second=5, egress_addresses=2)
 PARKING: Final = Parking(never_paired_minutes=60, unreachable_hours=168, crashing_hours=24)
@@ -124,8 +125,9 @@ class Day:
         chance = random.Random(self.seed)
         for number in range(self.count):
             name = f"acc-{number:05}"
-            self.boats[name] = _draw(name, chance)
-            self._looks.append((NOW + chance.uniform(0, REST), name))
+            boat = self.boats[name] = _draw(name, chance)
+            first = min([NOW + chance.uniform(0, REST), *(burst.began for burst in boat.bursts[:1])])
+            self._looks.append((first, name))
         heapq.heapify(self._looks)
 
     def idle(self, name: str, minutes_ago: float) -> None:
@@ -172,7 +174,7 @@ class Day:
         boat = self.boats[name]
         status = boat.account.status
         if status.shard is None or status.shard.ended is not None:
-            return now + REST
+            return now + FALLS
         burst = boat.burst(now)
         memory = burst.memory(boat.level, now) if burst and burst.began <= now else boat.level
         if burst and memory * MIB >= boat.size.limit:
@@ -194,7 +196,10 @@ class Day:
             self._park(boat, now)
         if burst is None:
             return now + REST
-        return now + FALLS if burst.top <= now else min(now + REST, max(now + SWEEP, burst.began))
+        if now < burst.began:
+            return min(now + REST, max(now + SWEEP, burst.began))
+        near = (NEAR * boat.size.limit / MIB - memory) / burst.rate  # seconds until there may be something to decide
+        return now + (FALLS if burst.top <= now else min(FALLS, max(SWEEP, near)))
 
     def _kill(self, name: str, boat: Boat, burst: Burst, now: float) -> None:
         """Let the container start again in its pod, as the kubelet does; the burst is over."""
@@ -224,6 +229,7 @@ class Day:
             news = {"paired": True, "reason": Reason.CONNECTED, "phase": phase_of(Reason.CONNECTED)}
             boat.account = boat.account.model_copy(update={"status": status.model_copy(update=news)})
         elif status.shard is not None and status.shard.ended is None:
+            boat.bursts = [burst for burst in boat.bursts if burst.began > now]  # a new process begins small
             news = {"shard": status.shard.model_copy(update={"ended": moment(now)})}
             boat.account = boat.account.model_copy(update={"status": status.model_copy(update=news)})
             ask(self._asks, name, Urgency.RESTART, now, paired=status.paired)
@@ -264,7 +270,7 @@ def _draw(name: str, chance: random.Random) -> Boat:
     bursts: list[Burst] = []
     clock = NOW
     while True:
-        clock += chance.expovariate(1 / (8 * 3600))
+        clock += chance.expovariate(1 / (10 * 3600))
         if clock >= NOW + DAY - 1:
             return Boat(wished(served(name), _settled(level)), level, bursts)
         awake = math.sin(math.pi * ((clock - NOW) / 3600 - morning) / 16)  # 16 hours of day, 8 of night

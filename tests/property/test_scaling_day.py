@@ -10,7 +10,7 @@ from ponton_operator.plan.fleet import logins_rate
 from ponton_operator.plan.scaling import SWEEP
 from ponton_operator.plan.tiers import DOWN_AFTER
 from ponton_operator.plan.tiers import REST as MOVE_REST
-from tests.property.scaling_day import REACTION, REST, SCALING, Day
+from tests.property.scaling_day import DAY, REACTION, REST, SCALING, Day
 from tests.unit.fleet_kit import NOW
 
 LOOKED = REST + 2 * SWEEP  # seconds in which the scaler surely looks at any account
@@ -40,7 +40,7 @@ def prepared(count: int, seed: int) -> tuple[Day, dict[str, list[tuple[float, st
     for name in some(0.01):
         ago = chance.uniform(100, 200)
         day.unreachable(name, ago)
-        if ago > 145:  # the rest has not been away long enough when the day ends
+        if ago > 144:  # the rest has not been away long enough when the day ends
             parks[name] = [(max(0.0, 3600 * (168 - ago)), "UnreachableTooLong")]
     for name in some(0.005):
         ago = chance.uniform(1, 30)
@@ -48,7 +48,7 @@ def prepared(count: int, seed: int) -> tuple[Day, dict[str, list[tuple[float, st
         parks[name] = [(max(0.0, 3600 * (24 - ago)), "CrashingTooLong")]
     for name in some(0.2):
         day.at(12, "lost", name)
-    return day, {name: [p for p in due if p[0] < 86_400 - LOOKED] for name, due in parks.items()}
+    return day, parks
 
 
 def check(day: Day, parks: dict[str, list[tuple[float, str]]]) -> None:
@@ -71,10 +71,10 @@ def check(day: Day, parks: dict[str, list[tuple[float, str]]]) -> None:
         last = min(first + int(limit * 10), len(day.logins) - 1)
         assert last - first + 1 <= limit * (1 + day.logins[last] - at) + 1e-6
     for name, boat in day.boats.items():
-        due = parks.get(name, [])
-        done = [(at - NOW, why) for at, why in boat.parks if at - NOW < 86_400 - LOOKED]
-        assert [why for _, why in due] == [why for _, why in done], name
-        assert all(0 <= late[0] - when[0] <= LOOKED for late, when in zip(done, due, strict=True)), name
+        due, done = parks.get(name, []), [(at - NOW, why) for at, why in boat.parks]
+        assert len([when for when, _ in due if when < DAY - LOOKED]) <= len(done) <= len(due), name
+        for (when, why), (at, said) in zip(due, done, strict=False):
+            assert (why, True) == (said, when <= at <= when + LOOKED), name
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -87,7 +87,7 @@ def test_a_day_of_some_hundred_accounts(seed: int) -> None:
 
 @pytest.mark.timeout(900)
 def test_a_day_of_ten_thousand_accounts() -> None:
-    """As many as a gateway is made for; about half a minute of processor time."""
+    """As many as a gateway is made for; 45 s of processor time on a machine that had other work."""
     day, parks = prepared(10_000, 7)
     day.run()
     check(day, parks)

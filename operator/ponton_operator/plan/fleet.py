@@ -6,6 +6,7 @@ not reconnect from one address in one second.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Final
 
 from ponton_operator.plan.rollout import Turn
@@ -18,12 +19,22 @@ CALM: Final = 5.0  # seconds until the next look at those that a wave of bans ho
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One account that waits for its turn since a time (seconds since 1970); a paired one logs in at WhatsApp."""
+    """One account that waits for its turn since a time (seconds since 1970); a paired one logs in at WhatsApp.
+
+    `order` is who goes first: whom somebody waits for, then who has waited longest; of a rollout the paired ones, since
+    they are few in a wave, and the rest of it waits for them. Kept, because thousands are sorted many times.
+    """
 
     name: str
     urgency: Urgency
     since: float
     paired: bool = False
+    order: tuple[int, bool, float, str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Make the order."""
+        rest = self.urgency is Urgency.ROLLOUT and not self.paired
+        object.__setattr__(self, "order", (int(self.urgency), rest, self.since, self.name))
 
 
 def ask(asks: dict[str, Ask], name: str, urgency: Urgency, now: float, *, paired: bool) -> None:
@@ -103,31 +114,34 @@ def admit(
     rollouts = rations.rollouts.filled(now, rates[2], 1.0)
     names: list[str] = []
     waits: list[float] = []
-    for ask in sorted(asks, key=_order):
-        if wait := starts.wait(rates[0]):  # thousands may wait behind
-            waits.append(wait)
+    start, login = starts.wait(rates[0]), logins.wait(rates[1])
+    for ask in sorted(asks, key=attrgetter("order")):
+        if start:  # nobody else can go, and thousands may wait
+            waits.append(start)
             break
-        restart = ask.urgency is Urgency.ROLLOUT
-        if restart and not turn.lets(ask.name, paired=ask.paired):
-            waits += [] if turn.again is None else [turn.again - now]
-        elif bans and not ask.paired:
-            waits.append(CALM)
-        elif wait := max(logins.wait(rates[1]) * ask.paired, rollouts.wait(rates[2]) * restart):
-            waits.append(wait)
-        else:
-            names.append(ask.name)
-            if restart:
-                rollouts = rollouts.without_one()
+        if ask.paired and login:
+            waits.append(login)
+            continue
+        if ask.urgency is Urgency.ROLLOUT:
+            if not turn.lets(ask.name, paired=ask.paired):
+                waits += [] if turn.again is None else [turn.again - now]
+            elif wait := rollouts.wait(rates[2]):
+                waits.append(wait)
             else:
-                starts = starts.without_one()
-                logins = logins.without_one() if ask.paired else logins
+                names.append(ask.name)
+                rollouts = rollouts.without_one()
+            continue
+        if bans and not ask.paired:
+            waits.append(CALM)
+            continue
+        names.append(ask.name)
+        starts = starts.without_one()
+        start = starts.wait(rates[0])
+        if ask.paired:
+            logins = logins.without_one()
+            login = logins.wait(rates[1])
     again = now + max(min(waits), 0.001) if waits else None
     return Admission(tuple(names), Rations(starts, logins, rollouts), again)
-
-
-def _order(ask: Ask) -> tuple[int, bool, float, str]:
-    """In a rollout the paired go first: they are few in a wave, and the rest of it waits for them."""
-    return ask.urgency, ask.urgency is Urgency.ROLLOUT and not ask.paired, ask.since, ask.name
 
 
 @dataclass(slots=True)
