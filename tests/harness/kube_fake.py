@@ -236,9 +236,9 @@ def _terms(selector: str) -> list[str]:
 
 
 @contextmanager
-def kube_fake(fake: KubeFake | None = None) -> Iterator[KubeFake]:
+def kube_fake(special: KubeFake | None = None) -> Iterator[KubeFake]:
     """Run one (or that one, of a special kind) on a free port of loopback."""
-    kept = fake or KubeFake()
+    fake = special or KubeFake()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -246,14 +246,14 @@ def kube_fake(fake: KubeFake | None = None) -> Iterator[KubeFake]:
         def _any(self) -> None:
             size = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(size)) if size else None
-            kept.asked.append((self.command, self.path))
+            fake.asked.append((self.command, self.path))
             parts = urlsplit(self.path)
             query = {key: values[0] for key, values in parse_qs(parts.query).items()}
             if query.get("watch") == "true":
                 self._stream(parts.path, query)
                 return
             try:
-                code, answer = 200, kept.answer(self.command, parts.path, query, body)
+                code, answer = 200, fake.answer(self.command, parts.path, query, body)
             except Refused as no:
                 code = no.code
                 answer = {"kind": "Status", "code": no.code, "reason": no.reason, "message": no.message}
@@ -272,7 +272,7 @@ def kube_fake(fake: KubeFake | None = None) -> Iterator[KubeFake]:
             self.send_header("Connection", "close")
             self.end_headers()
             try:
-                for event in kept.watch(rest[-1], namespace, query):
+                for event in fake.watch(rest[-1], namespace, query):
                     self.wfile.write(json.dumps(event).encode() + b"\n")
                     self.wfile.flush()
             except OSError:
@@ -286,13 +286,13 @@ def kube_fake(fake: KubeFake | None = None) -> Iterator[KubeFake]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    kept.port = server.server_port
+    fake.port = server.server_port
     thread = threading.Thread(target=lambda: server.serve_forever(0.02), daemon=True)
     thread.start()
     try:
-        yield kept
+        yield fake
     finally:
-        kept.closed = True
+        fake.closed = True
         server.shutdown()
         server.server_close()
         thread.join(5)

@@ -1,6 +1,7 @@
 """The index of owners against brute force, and deletions that must end whatever happens."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -102,7 +103,7 @@ class Deleting:
         if what.fate == "vanishes":
             self.processes = {}
         elif what.fate:
-            fate = {"ended": what.fate == "ends", "lost": what.fate == "lost"}
+            fate: dict[str, Any] = {"ended": what.fate == "ends", "lost": what.fate == "lost"}
             self.processes = {epoch: replace(p, **fate) for epoch, p in self.processes.items()}
         for action in plan_account(
             self.account, replace(self.seen, processes=tuple(self.processes.values())), self.now

@@ -18,13 +18,15 @@ SPECS = st.fixed_dictionaries(
     optional={
         "selfservice": st.sampled_from([{"frontDesk": True}, {"frontDesk": False}]),
         "network": st.sampled_from([
-            {}, {"policies": False}, {"blocked": ["203.0.113.0/24"]}, 
+            {}, {"policies": False}, {"blocked": ["203.0.113.0/24"]},
             {"redis": {"podLabels": {"app": "redis"}}},
         ]),
         "accounts": st.sampled_from([{"max": 1}, {"allowedOwners": ["a.example", "b.example"]}]),
         "xmpp": st.sampled_from([{"host": "prosody.example"}, {"host": "192.0.2.10", "port": 5349}]),
         "shard": st.sampled_from([
-            {"egress": {"proxy": "http://:3128"}},{"egress": {"proxy": "http://p.example:3128"}}, {"upload": {"host": "up.example"}}]),
+            {"egress": {"proxy": "http://:3128"}},
+            {"egress": {"proxy": "http://p.example:3128"}},
+            {"upload": {"host": "up.example"}}]),
     },
 )  # fmt: skip
 SIGHTS = st.fixed_dictionaries({

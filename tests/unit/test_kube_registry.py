@@ -24,9 +24,9 @@ def account(
     )
 
 
-def pod(epoch: int = 5, version: int = 1, uid: str = "p", **process: bool) -> Pod:
+def pod(epoch: int = 5, version: int = 1, uid: str = "p", *, told: bool = False) -> Pod:
     """Make a pod as it was seen."""
-    seen = Process(epoch, **process)
+    seen = Process(epoch, told=told)
     return Pod("ns", f"acc-1-{epoch}", uid, "acc-1", "wa", "n1", "r", "t", version, seen)
 
 

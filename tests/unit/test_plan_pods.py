@@ -117,7 +117,7 @@ def test_each_way_of_being_stuck_has_its_reason(made: dict[str, Any], trouble: s
 
 def test_a_loop_of_crashes_is_one_trouble() -> None:
     """Between two crashes nothing has got better; after two minutes of life it has."""
-    crashed = {"lastState": {"terminated": {"exitCode": 70}}, "restartCount": 4}
+    crashed: dict[str, Any] = {"lastState": {"terminated": {"exitCode": 70}}, "restartCount": 4}
     young = seen(pod(state={"running": {"startedAt": at(-30)}}, **crashed))
     assert ("CrashLoop", NOW + 90) == (young.process.trouble, young.look)
     old = seen(pod(state={"running": {"startedAt": at(-121)}}, **crashed))

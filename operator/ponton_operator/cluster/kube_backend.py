@@ -258,4 +258,5 @@ class KubeBackend:
         except ValidationError:  # somebody else's field in the status; what we know stays, and is read again
             self.log(OperatorEvent.ACCOUNT_REFUSED, "warning", account=held.account.metadata.name)
             raise Stale from None
-        self.accounts.put(account, self.clock())
+        if self.held(account.metadata.name) is held:  # else it was removed while we asked
+            self.accounts.put(account, self.clock())
