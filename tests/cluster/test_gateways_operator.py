@@ -17,6 +17,7 @@ from tests.unit.gateway_world import INSTALLATION, NOW, SPEC, observed
 
 KINDS = "deploy,lease,role,rolebinding,configmap,secret,networkpolicy,pdb,serviceaccount"
 MADE = 13  # objects of one gateway
+XMPP: dict[str, Any] = {"xmpp": {"host": "192.0.2.10"}}  # a server that a pod could reach
 IMAGE = "ponton-operator:test"
 # What the front desk may and may not, as kubectl asks for it.
 ALLOWED: list[tuple[str, ...]] = [
@@ -96,7 +97,7 @@ def writes(place: Bed) -> list[str]:
 
 def test_a_gateway_from_the_first_to_the_last(place: Bed, operator: Program) -> None:
     """All objects are taken by the server, at rest nothing is written, and everything goes with the gateway."""
-    place.gateway(free_port(), free_port())
+    place.gateway(free_port(), free_port(), **XMPP)
     until("all objects", lambda: len(made(place)) == MADE, SECONDS)
     until("a condition", lambda: reason(place, "Ready") == "PartsAway", SECONDS)
     assert 0 == operator.said("object_refused")
@@ -115,16 +116,16 @@ def test_a_gateway_from_the_first_to_the_last(place: Bed, operator: Program) -> 
 
 def test_a_change_reaches_the_policies(place: Bed, operator: Program) -> None:
     """What the host blocks is left out on the server, and what is not wanted any more is removed."""
-    place.gateway(free_port(), free_port())
+    place.gateway(free_port(), free_port(), **XMPP)
     until("all objects", lambda: len(made(place)) == MADE, SECONDS)
-    place.gateway(free_port(), free_port(), network={"blocked": ["203.0.113.0/24"]})
+    place.gateway(free_port(), free_port(), **XMPP, network={"blocked": ["203.0.113.0/24"]})
 
     def blocked() -> bool:
         found = place.cluster.get("networkpolicy", "wa-shards", "-n", place.namespace)
         return "203.0.113.0/24" in json.dumps(found["spec"])
 
     until("the range in the policy", blocked, SECONDS)
-    place.gateway(free_port(), free_port(), network={"policies": False}, selfservice={"frontDesk": False})
+    place.gateway(free_port(), free_port(), **XMPP, network={"policies": False}, selfservice={"frontDesk": False})
     left = ["ConfigMap/wa-prosody-module", "Secret/wa-prosody"]
     until("only Prosody's half", lambda: made(place) == left, SECONDS)
     assert 0 == operator.said("object_refused")
@@ -132,7 +133,7 @@ def test_a_change_reaches_the_policies(place: Bed, operator: Program) -> None:
 
 def test_the_front_desk_may_what_it_needs(place: Bed, operator: Program) -> None:
     """Its accounts and its own Lease; no Secret, no other Lease, nothing that runs."""
-    place.gateway(free_port(), free_port())
+    place.gateway(free_port(), free_port(), **XMPP)
     until("all objects", lambda: len(made(place)) == MADE, SECONDS)
     user = f"--as=system:serviceaccount:{place.namespace}:wa-frontdesk"
 

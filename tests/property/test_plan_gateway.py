@@ -24,7 +24,8 @@ SPECS = st.fixed_dictionaries(
         "accounts": st.sampled_from([{"max": 1}, {"allowedOwners": ["a.example", "b.example"]}]),
         "xmpp": st.sampled_from([{"host": "prosody.example"}, {"host": "192.0.2.10", "port": 5349}]),
         "shard": st.sampled_from([
-            {"egress": {"proxy": "http://:3128"}}, {"egress": {"proxy": "http://p.example:3128"}},
+            {"egress": {"proxy": "http://:3128"}},
+            {"egress": {"proxy": "http://p.example:3128"}},
             {"upload": {"host": "up.example"}}]),
     },
 )  # fmt: skip

@@ -3,7 +3,6 @@
 import argparse
 import inspect
 import re
-from pathlib import Path
 
 from ponton_operator.cluster.events import Event, OperatorEvent
 from ponton_operator.plan.environment import Places, front_desk_environment
@@ -63,5 +62,5 @@ def test_the_examples_are_good() -> None:
 def test_pages_link_to_pages_that_exist() -> None:
     """No link between the pages of docs/ leads nowhere."""
     links = re.findall(r"\]\(([^)#/]+)\)", LOCAL.read_text(encoding="utf-8") + PAGE.read_text(encoding="utf-8"))
-    assert ["conditions.md", "operators.md", "resources.md", "shard.md"] == sorted(set(links))
-    assert Path(LOCAL.with_name("conditions.md")).exists()
+    assert "conditions.md" in links
+    assert [] == [link for link in set(links) if not LOCAL.with_name(link).exists()]
