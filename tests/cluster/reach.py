@@ -68,7 +68,7 @@ class Cluster:
             until(f"a service account in {name}", lambda: self._exists("serviceaccount", "default", name), 30)
             yield name
         finally:
-            self.kubectl("delete", "namespace", name, "--wait=false")
+            self.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
 
     def _exists(self, kind: str, name: str, namespace: str) -> bool:
         return bool(self.kubectl("get", kind, name, "-n", namespace, "--ignore-not-found", "-o", "name"))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ponton_operator.programs import crds
 from ponton_operator.programs.uninstall import read_arguments
 from ponton_operator.resources.gateway import BridgeGateway
 from tests.cluster.chart_kit import (
@@ -82,7 +83,7 @@ def test_every_container_says_what_it_needs_and_takes(everything: list[Object]) 
 def test_a_token_of_the_api_is_where_it_is_used_only(everything: list[Object]) -> None:
     """In operators and hook; never by default of a service account."""
     mounted = {name for name, pod in pods(everything) if pod["spec"]["automountServiceAccountToken"]}
-    assert {f"wa-ponton-{name}" for name in (*OPERATORS, "uninstall")} == mounted
+    assert {f"wa-ponton-{name}" for name in (*OPERATORS, "install", "uninstall")} == mounted
     assert all(not account["automountServiceAccountToken"] for account in of_kind(everything, "ServiceAccount"))
     assert all(not pod["spec"]["enableServiceLinks"] for _, pod in pods(everything))
 
@@ -279,6 +280,10 @@ def test_the_gateway_of_the_sandbox_is_one(everything: list[Object]) -> None:
 def test_a_gateway_comes_after_its_kind() -> None:
     """In a first installation as a hook, later as an ordinary object, which takes the first one over."""
     first, later = render(EVERYTHING), render(EVERYTHING, "--api-versions", "ponton.im/v1alpha1/BridgeGateway")
+    waits = named(first, "Job", "wa-ponton-install")["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert "crds" == waits[0]
+    assert 60.0 == crds.parser().parse_args(waits[1:]).wait
+    assert ["wa-ponton-uninstall"] == [job["metadata"]["name"] for job in of_kind(later, "Job")]
     hook, plain = (of_kind(objects, "BridgeGateway")[0]["metadata"]["annotations"] for objects in (first, later))
     assert "post-install,post-upgrade" == hook["helm.sh/hook"]
     assert "helm.sh/hook" not in plain

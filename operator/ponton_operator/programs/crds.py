@@ -1,21 +1,27 @@
 """`ponton crds`: print the custom resource definitions, write them to a folder, or compare a folder with them.
 
-Exit codes: 0 done (--check: the folder is up to date), 1 --check: a file is missing or differs, 64 wrong arguments,
-78 a file cannot be read or written. What is wrong is said on stderr, one sentence a file.
+With --wait it waits until a cluster serves them, as the chart does before it makes a first gateway. Exit codes: 0 done
+(--check: the folder is up to date), 1 --check: a file is missing or differs, 64 wrong arguments, 75 --wait: not served
+in time, 78 a file cannot be read or written. What is wrong is said on stderr, one sentence a file.
 """
 
 import argparse
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
+from ponton_bridge.model.errors import HostError
+from ponton_operator.resources.base import API_VERSION
 from ponton_operator.resources.crd import KINDS, text
 
 EX_OK: Final = 0
 EX_STALE: Final = 1
 EX_USAGE: Final = 64  # sysexits.h
+EX_TEMPFAIL: Final = 75
 EX_CONFIG: Final = 78
+_LOOK: Final = 0.5  # seconds between two looks; a definition is served some 0.1 s after it was made
 
 
 class _Parser(argparse.ArgumentParser):
@@ -30,12 +36,15 @@ def parser() -> argparse.ArgumentParser:
     way = made.add_mutually_exclusive_group()
     way.add_argument("--check", type=Path, metavar="FOLDER", help="say which files there are not as they would be made")
     way.add_argument("--write", type=Path, metavar="FOLDER", help="write one file for each into this folder")
+    way.add_argument("--wait", type=float, metavar="SECONDS", help="wait until the cluster serves them")
     return made
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run it; gives the exit code."""
     told = parser().parse_args(arguments)
+    if told.wait is not None:
+        return _wait(told.wait)
     try:
         if told.check:
             stale = list(_stale(told.check))
@@ -51,6 +60,27 @@ def main(arguments: Sequence[str]) -> int:
         return EX_CONFIG
     print("---\n".join(text(kind) for kind in KINDS), end="")  # noqa: T201  # this is what it is for
     return EX_OK
+
+
+def _wait(seconds: float) -> int:
+    """Ask the cluster which kinds it serves until all of ours are among them."""
+    # Who only prints does not pay for the client.
+    from ponton_operator.cluster.kube_api import Client  # noqa: PLC0415
+    from ponton_operator.cluster.kube_kinds import Kind  # noqa: PLC0415
+
+    group, ours, end = Kind(f"apis/{API_VERSION}", ""), {kind.plural for kind in KINDS}, time.monotonic() + seconds
+    why = "The cluster does not serve the definitions."
+    while True:
+        try:
+            answer = Client.connect().call("get", group, f"/{group.group}")
+            if ours <= {item.get("name") for item in answer.get("resources") or ()}:
+                return EX_OK
+        except HostError as error:
+            why = error.sentence
+        if time.monotonic() > end:
+            print(why, file=sys.stderr)  # noqa: T201  # for people
+            return EX_TEMPFAIL
+        time.sleep(_LOOK)
 
 
 def _stale(folder: Path) -> Iterator[str]:
