@@ -209,9 +209,9 @@ def test_each_revision_has_another_order() -> None:
 
 
 def test_waves_grow_and_take_all_at_last() -> None:
-    """Percents that fall or do not reach a hundred are mended; without a canary the first wave begins."""
-    assert [("Wave1", 6), ("Wave2", 6), ("Wave3", 10)] == [
-        (step.name, step.count) for step in steps_of(Rollout(canary_percent=0, wave_percents=(60, 10)), 10)
+    """Each wave takes in those before it; without a canary the first wave begins."""
+    assert [("Wave1", 1), ("Wave2", 6), ("Wave3", 10)] == [
+        (step.name, step.count) for step in steps_of(Rollout(canary_percent=0, wave_percents=(10, 60, 100)), 10)
     ]
     assert [("Canary", 100), ("Wave1", 1000)] == [
         (step.name, step.count) for step in steps_of(Rollout(canary_percent=10, wave_percents=(100,)), 1000)

@@ -200,15 +200,12 @@ def in_order(members: Iterable[Member], revision: str) -> list[Member]:
 def steps_of(rollout: Rollout, paired: int) -> list[Step]:
     """Give the waves over so many paired accounts; the last one takes all that are left.
 
-    >>> [(step.name, step.count) for step in steps_of(Rollout(canary_percent=1, wave_percents=(5, 25)), 50)]
+    >>> [(step.name, step.count) for step in steps_of(Rollout(canary_percent=1, wave_percents=(5, 25, 100)), 50)]
     [('Canary', 1), ('Wave1', 3), ('Wave2', 13), ('Wave3', 50)]
     """
     steps = [Step(CANARY, max(1, paired * rollout.canary_percent // 100))] if rollout.canary_percent else []
-    percents = rollout.wave_percents if 100 in rollout.wave_percents else (*rollout.wave_percents, 100)  # noqa: PLR2004
-    most = 0
-    for number, percent in enumerate(percents, 1):
-        most = max(most, percent)
-        steps.append(Step(f"{WAVE}{number}", -(-paired * most // 100)))
+    for number, percent in enumerate(rollout.wave_percents, 1):
+        steps.append(Step(f"{WAVE}{number}", -(-paired * percent // 100)))
     return steps
 
 
