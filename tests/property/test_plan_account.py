@@ -225,6 +225,7 @@ class AccountMachine(RuleBasedStateMachine):
             return
         scaling = account.status.scaling
         idle = scaling is not None and bool(scaling.park) and scaling.park_wake == account.spec.wake
+        idle = idle and not account.status.paired  # who has linked meanwhile is no longer one that never did
         if world.twin or account.spec.desired is not Desired.RUNNING or account.status.parking or idle:
             assert [] == world.alive()
             assert phase_of(account.status.reason) == account.status.phase
