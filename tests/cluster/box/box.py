@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -129,12 +130,11 @@ def down(name: str, logs: Path | None = None) -> list[str]:
     before = folder.root / "machine.json"
     machine = json.loads(before.read_text()) if before.exists() else None
     if keeper := _keeper(folder):
+        process = os.pidfd_open(keeper)
         os.kill(keeper, signal.SIGTERM)
-        deadline = time.monotonic() + _DOWN
-        while _keeper(folder) == keeper:
-            if time.monotonic() > deadline:
-                raise BoxFailed(f"the keeper of the box {name} (process {keeper}) does not end")
-            time.sleep(_STEP)
+        if not select.select([process], [], [], _DOWN)[0]:
+            raise BoxFailed(f"the keeper of the box {name} (process {keeper}) does not end")
+        os.close(process)
     _sweep(folder)
     return leftovers.of_box(folder) + (leftovers.changed(machine, leftovers.machine()) if machine else [])
 
