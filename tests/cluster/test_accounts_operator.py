@@ -115,10 +115,9 @@ def test_a_pod_without_a_place_says_so(here: Bed) -> None:
         until("no node", lambda: here.reason("acc-1") == "Unschedulable", SECONDS)
         [pod] = here.pods("acc-1")
         waiting = {"name": "shard", "ready": False, "restartCount": 0, "image": "i", "imageID": ""}
-        scheduled = [{"type": "PodScheduled", "status": "True"}]
         for why, reason in (("ErrImagePull", "ImageUnavailable"), ("CrashLoopBackOff", "Crashing")):
             state = waiting | {"state": {"waiting": {"reason": why}}}
-            here.say(pod, {"conditions": scheduled, "containerStatuses": [state]})
+            here.say(pod, {"phase": "Running", "containerStatuses": [state]})  # so that the scheduler lets it be
             until(reason, lambda reason=reason: here.reason("acc-1") == reason, 30)  # type: ignore[misc]  # bound now
         told = [event["reason"] for event in here.cluster.get("events", "-n", here.namespace)["items"]
                 if event["involvedObject"]["kind"] == "BridgeAccount"]  # fmt: skip

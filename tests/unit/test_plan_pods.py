@@ -93,6 +93,7 @@ def unschedulable(message: str) -> dict[str, Any]:
             pod("Pending", status=unschedulable("pod has unbound immediate PersistentVolumeClaims.")),
             "VolumePending",
         ),
+        (pod("Running", status=unschedulable("said before"), state={"running": {"startedAt": at(-1)}}), ""),
         (pod("Pending", state={"waiting": {"reason": "ContainerCreating"}}), ""),
         (pod("Pending", state={"waiting": {"reason": "ErrImagePull"}}), "ImageUnavailable"),
         (pod("Pending", state={"waiting": {"reason": "ImagePullBackOff"}}), "ImageUnavailable"),

@@ -122,7 +122,8 @@ def _process(
 
 def _trouble(status: Mapping[str, Any], container: Mapping[str, Any], now: float) -> tuple[str, float | None]:
     """Say why a pod does not get on, and when that may have changed by time alone."""
-    for condition in status.get("conditions") or ():
+    placed = status.get("phase") == "Running"  # whatever the scheduler said last
+    for condition in () if placed else status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             message = str(condition.get("message") or "").lower()
             volume = "persistentvolumeclaim" in message or "volume" in message
