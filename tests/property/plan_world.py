@@ -78,7 +78,7 @@ class World:
     failures: int = 0
     not_before: float = 0.0
     wiped: int = 0
-    stale: bool = False  # the store on the disk is one that was refused
+    stale: bool = False  # the account was parked for its store, which nobody has emptied since
     obstacle: str = ""
     terminating: bool = False
     epochs: list[int] = field(default_factory=list)
@@ -115,7 +115,6 @@ class World:
         """Let the running shard publish its state."""
         for epoch in self.alive():
             self.state = StateChange("acc-1", epoch, str(epoch), reason, self.now, xmpp=xmpp, paired=paired)
-            self.stale = self.stale or reason == Reason.STALE_STORE
 
     def end(self, code: int | None) -> None:
         """Let the running process end, and be seen as ended."""
@@ -200,6 +199,7 @@ class World:
         if self.seen_account != len(self.accounts) - 1:
             return False  # refused: somebody else was first
         before = self.account.status.shard
+        self.stale = self.stale or (status.parking is not None and status.parking.reason == Reason.STALE_STORE)
         self.accounts.append(self.account.model_copy(update={"status": status}))
         self.seen_account = len(self.accounts) - 1
         if before and before.ended is None and (status.shard is None or status.shard != before):
@@ -218,7 +218,7 @@ class World:
         assert not self.obstacle, "started though it cannot be"
         parked = self.account.status.parking
         assert parked is None, "started while it is parked"
-        assert wipe or not self.stale, "started on a store that was refused"
+        assert wipe or not self.stale, "the wipe was forgotten"
         self.permit = False
         self.wiped += wipe
         self.stale = False
