@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from ponton_bridge.coordination.contract import StateChange
 from ponton_bridge.model.states import Reason
 from ponton_operator.plan.account import plan_account
-from ponton_operator.plan.ends import EX_OK, HEALTHY_AFTER, PARKS
+from ponton_operator.plan.ends import EX_CONFIG, HEALTHY_AFTER, PARKS
 from ponton_operator.plan.values import (
     Action,
     Again,
@@ -137,7 +137,7 @@ class World:
     def _expect_backoff(self, epoch: int, life: Life) -> None:
         """Keep an own count of ends that nobody asked for, from when they are seen; the plan is never faster."""
         reason = self.state.reason if self.state and self.state.epoch == epoch else ""
-        if life.told or (life.code == EX_OK and reason in PARKS):
+        if life.told or (life.code != EX_CONFIG and reason in PARKS):  # it had said its end
             self.failures, self.not_before = 0, 0.0
             return
         lived = self.now - life.started

@@ -88,7 +88,8 @@ def _rows(status: AccountStatus, observed: Observed, reason: str, *, frozen: boo
     process = found = observed.process(status.shard.epoch) if status.shard else None
     if process and process.ended:
         process = None
-    state = current_state(status, observed) if process and not process.lost else None
+    # What a process that does not get on has told is of before: a crash loop keeps the last state of its epoch.
+    state = current_state(status, observed) if process and not (process.lost or process.trouble) else None
     linked = state is not None and phase_of(state.reason) is Phase.RUNNING
     stream = state is not None and bool(state.xmpp)
     yield Type.READY, _truth(linked and stream), reason
