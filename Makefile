@@ -17,7 +17,7 @@ check: ## Lint, types, layers, Lua
 	$(RUN) lint-imports
 	cd bridge/prosody/mod_component_shards && luacheck -q .
 
-test: ## Everything that must hold, on real servers started by the tests (<= 15 minutes on two cores)
+test: ## Everything that must hold, on real servers started by the tests (18 minutes on two quiet cores)
 	busted --lua=/usr/bin/lua5.4 tests/lua
 	$(RUN) pytest -n 2 --dist loadfile
 
