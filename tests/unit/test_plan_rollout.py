@@ -218,6 +218,18 @@ def test_waves_grow_and_take_all_at_last() -> None:
     ]
 
 
+def test_more_canaries_than_a_wave_has_are_all_rested_after() -> None:
+    """A wave is never smaller than what went before it, so the next one waits for the last canary's restart, too."""
+    few = Rollout(canary_percent=20, wave_percents=(1, 100), pause_seconds=60)
+    assert [2, 2, 10] == [step.count for step in steps_of(few, 10)]
+    accounts = fleet()
+    names = list(accounts)
+    accounts[names[0]] = restarted(names[0], NOW - 90)
+    accounts[names[1]] = restarted(names[1], NOW - 30)
+    assert frozenset() == turn(accounts, at("Canary"), few).names
+    assert frozenset(names[2:]) == turn(accounts, at("Canary"), few, now=NOW + 30).names
+
+
 def test_a_look_is_good_for_a_moment() -> None:
     """Within a second the turn is not found anew unless the gateway changed, and what was found is remembered."""
     turns, looks, accounts = Turns(), list[float](), fleet()

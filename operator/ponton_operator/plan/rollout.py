@@ -204,8 +204,10 @@ def steps_of(rollout: Rollout, paired: int) -> list[Step]:
     [('Canary', 1), ('Wave1', 3), ('Wave2', 13), ('Wave3', 50)]
     """
     steps = [Step(CANARY, max(1, paired * rollout.canary_percent // 100))] if rollout.canary_percent else []
+    most = steps[0].count if steps else 0  # many canaries may be more than the first wave
     for number, percent in enumerate(rollout.wave_percents, 1):
-        steps.append(Step(f"{WAVE}{number}", -(-paired * percent // 100)))
+        most = max(most, -(-paired * percent // 100))
+        steps.append(Step(f"{WAVE}{number}", most))
     return steps
 
 
