@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,38 @@ def test_is_set_up_for_syncs_of_our_own(tmp_path: Path) -> None:
         values = {name: journal.db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")}
         assert {"journal_mode": "wal", "synchronous": 1} == values
         assert 2 == journal.db.execute("PRAGMA auto_vacuum").fetchone()[0]
+
+
+def test_the_epoch_is_on_the_disk_before_anybody_hears_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log is synced with the epoch in it, and the folder; else a power cut would make a good store look stale."""
+    synced: list[tuple[str, int | None]] = []
+
+    def note(kind: str) -> Callable[[int], None]:
+        def sync(number: int) -> None:
+            other = sqlite3.connect(tmp_path / "journal.db")
+            found = other.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+            other.close()
+            synced.append((f"{kind} {Path(f'/proc/self/fd/{number}').readlink().name}", int(found[0])))
+
+        return sync
+
+    monkeypatch.setattr(os, "fdatasync", note("data of"))
+    monkeypatch.setattr(os, "fsync", note("names of"))
+    open_store(tmp_path, 7).close()
+    assert [("data of journal.db-wal", 7), (f"names of {tmp_path.name}", 7)] == synced
+
+
+def test_a_disk_that_cannot_sync_opens_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told as what it is, and the lock is free again."""
+
+    def broken(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", broken)
+        with pytest.raises(errors.StoreFailed):
+            open_store(tmp_path, 7)
+    open_store(tmp_path, 7).close()
 
 
 def test_one_user_at_a_time(tmp_path: Path) -> None:

@@ -37,12 +37,13 @@ def open_store(folder: Path, epoch: int, *, previous: int = 0, clock: Callable[[
     except OSError as error:
         raise StoreFailed(f"The folder of this account cannot be used ({type(error).__name__}).") from error
     try:
-        journal = Journal(connect(folder / JOURNAL), clock, lock, _log(folder / LOG))
+        journal = _journal(folder, clock, lock)
     except BaseException:
         os.close(lock)
         raise
     try:
         _claim(journal, epoch, previous, keys=(folder / DRIVER).exists())
+        _settle(journal, folder)
     except sqlite3.Error as error:
         journal.close()
         raise translate(error) from error
@@ -64,6 +65,28 @@ def _lock(path: Path) -> int:
         os.close(lock)
         raise
     return lock
+
+
+def _journal(folder: Path, clock: Callable[[], float], lock: int) -> Journal:
+    db = connect(folder / JOURNAL)
+    try:
+        return Journal(db, clock, lock, _log(folder / LOG))
+    except BaseException:
+        db.close()
+        raise
+
+
+def _settle(journal: Journal, folder: Path) -> None:
+    """Have the epoch on the disk, and the files' names: whoever hears of this epoch counts on the store to know it."""
+    try:
+        journal.sync()
+        names = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(names)
+        finally:
+            os.close(names)
+    except OSError as error:
+        raise StoreFailed(f"The store of this account cannot be written ({type(error).__name__}).") from error
 
 
 def _log(path: Path) -> int:
