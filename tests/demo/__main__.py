@@ -12,7 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.demo.stage import GATEWAY, HOST, PASSWORD, USER, Say, Stage, built
+from tests.demo.say import Say
+from tests.demo.stage import GATEWAY, HOST, PASSWORD, USER, Stage, built
 from tests.demo.story import Story
 from tests.harness.local import children
 
