@@ -35,6 +35,11 @@ class Release:
     users: dict[str, str]
     values: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def ca_file(self) -> Path:
+        """Where the authority of its Prosody is kept once somebody has asked for it."""
+        return self.folder / "ca.crt"
+
     def helm(self, *line: str, values: Mapping[str, Any] | None = None) -> str:
         """Run Helm on it."""
         place = (f"--kubeconfig={self.cluster.kubeconfig}", "--namespace", self.namespace)

@@ -35,8 +35,12 @@ class Ways:
     release: Release
     c2s: int
     https: int
-    ca_file: Path
     sandbox: SandboxClient
+
+    @property
+    def ca_file(self) -> Path:
+        """The authority of its certificate."""
+        return self.release.ca_file
 
     @property
     def domain(self) -> str:
@@ -73,7 +77,7 @@ class Ways:
     def _https(self, url: str, headers: Mapping[str, str] | None = None) -> bytes:
         """Ask over the forwarded port, by the name that the certificate has."""
         parts = urlsplit(url)
-        trust = ssl.create_default_context(cafile=str(self.ca_file))
+        trust = trusted(self.release)
         connection = http.client.HTTPSConnection(str(parts.hostname), _HTTPS, timeout=10)
         plain = socket.create_connection(("127.0.0.1", self.https), 10)
         connection.sock = trust.wrap_socket(plain, server_hostname=parts.hostname)
@@ -87,15 +91,22 @@ class Ways:
 @asynccontextmanager
 async def ways(release: Release) -> AsyncIterator[Ways]:
     """Open the ways into an installation."""
-    ca_file = release.folder / "ca.crt"
-    ca_file.write_text(release.secret(f"{FULL}-xmpp-tls")["ca.crt"])
+    trusted(release)
     with ExitStack() as stack:
         c2s, https = stack.enter_context(
             forwarded(release.cluster, release.namespace, f"svc/{FULL}-xmpp", _C2S, _HTTPS)
         )
         (control,) = stack.enter_context(forwarded(release.cluster, release.namespace, f"deploy/{GATEWAY}", _CONTROL))
         async with SandboxClient(f"http://127.0.0.1:{control}") as sandbox:
-            yield Ways(release, c2s, https, ca_file, sandbox)
+            yield Ways(release, c2s, https, sandbox)
+
+
+def trusted(release: Release) -> ssl.SSLContext:
+    """Trust the authority of the bundled Prosody."""
+    file = release.ca_file
+    if not file.exists():
+        file.write_text(release.secret(f"{FULL}-xmpp-tls")["ca.crt"])
+    return ssl.create_default_context(cafile=str(file))
 
 
 @dataclass(frozen=True)

@@ -60,9 +60,15 @@ class Stage:
 
     async def left(self) -> list[str]:
         """Name what there is of accounts: resources, stores, processes, streams."""
-        files = [*(self.local.folder / "accounts").glob("*acc-*"), *(self.local.folder / "state").rglob("*acc-*")]
-        streams = (await self.prosody.view())["connected"]
-        return [*(file.name for file in files), *self.local.shards(), *(["streams"] if streams else [])]
+        # It is being removed while we look, which os.walk takes as it comes.
+        there = [
+            name
+            for folder in ("accounts", "state")
+            for tree in os.walk(self.local.folder / folder)
+            for name in (*tree[1], *tree[2])
+        ]
+        files = [name for name in there if "acc-" in name]
+        return [*files, *self.local.shards(), *["streams"] * (await self.prosody.view())["connected"]]
 
 
 @asynccontextmanager

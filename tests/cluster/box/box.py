@@ -114,6 +114,10 @@ class Box:
         """Give the node an image: an OCI archive, named as its index says."""
         self.run(*node.load(self.folder, archive), seconds=300)
 
+    def name_image(self, image: str, other: str) -> None:
+        """Give an image of the node a second name."""
+        self.run(*node.tag(self.folder, image, other))
+
     def down(self, logs: Path | None = None) -> list[str]:
         """End it and return what it left behind, which is nothing; `logs` is a folder to which its logs are copied."""
         left = down(self.folder.name, logs)
