@@ -16,6 +16,7 @@ from tests.cluster.release import DOMAIN
 from tests.cluster.scene import Ways
 from tests.demo import picture
 from tests.demo.story import OOB
+from tests.harness.prosody import until
 from tests.harness.xmpp import Client
 from tests.sandbox.client import AccountHandle
 
@@ -45,12 +46,17 @@ class Talk:
         """Wait until the last message is there both ways; name what is lost, doubled or out of order."""
         out = [f"{self.owner.user} out {n}" for n in range(self.count)]
         back = [f"{self.owner.user} in {n}" for n in range(self.count)]
-        await self.owner.peer.wait_for("message", text=out[-1], patience=PATIENCE)
         client, contact = self.owner.client, self.owner.contact
         with suppress(TimeoutError):
+            await until(lambda: self._there(out), timeout=PATIENCE)
             await client.until(lambda: set(back) <= set(client.bodies(contact)), timeout=PATIENCE)
-        seen = [str(record["text"]) for record in await self.owner.peer.inbox(kinds="message")]
-        return _faults(out, seen) + _faults(back, client.bodies(contact))
+        return _faults(out, await self._seen()) + _faults(back, client.bodies(contact))
+
+    async def _seen(self) -> list[str]:
+        return [str(record["text"]) for record in await self.owner.peer.arrived()]
+
+    async def _there(self, texts: list[str]) -> bool:
+        return set(texts) <= set(await self._seen())
 
 
 def _faults(sent: list[str], came: list[str]) -> list[str]:
