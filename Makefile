@@ -29,7 +29,8 @@ test-cluster: ## On a Kubernetes of our own in private namespaces (as root), or 
 	$(RUN) python -m tests.cluster.box build
 	$(RUN) pytest tests/cluster
 
-demo: setup ## The whole story on this machine; AUTO=1 plays it by itself, LIVE=1 uses a real phone
+demo: setup ## The whole story on this machine; AUTO=1 plays it by itself, LIVE=1 uses a real phone, CLUSTER=1 runs it in pods
+	[ -z "$(CLUSTER)" ] || sh tests/setup-cluster.sh
 	$(RUN) python -m tests.demo
 
 clients: ## Screenshots of Gajim, Dino and profanity talking to the gateway (names the packages that it lacks)

@@ -14,7 +14,8 @@ from ponton_bridge.model.states import TABLE, Reason
 from tests.bench.figures import Line, at_most, distribution, quantile
 from tests.bench.report import Result, alone
 from tests.demo import picture
-from tests.demo.stage import Say, Stage, built
+from tests.demo.say import Say
+from tests.demo.stage import Stage, built
 from tests.demo.story import OOB
 from tests.harness.xmpp import Client, logged_in
 from tests.sandbox.client import AccountHandle

@@ -17,7 +17,7 @@ from tests.chaos.report import Row, evidence, keep, machine, rows, table
 from tests.chaos.rogue import rogue
 from tests.chaos.run import FULL, SHORT, Profile, Run, played
 from tests.chaos.town import Town
-from tests.demo.stage import Say
+from tests.demo.say import Say
 
 RESULT = Path("docs/figures/chaos.json")
 

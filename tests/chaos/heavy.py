@@ -18,7 +18,7 @@ from tests.chaos.report import Row, zero
 from tests.chaos.run import journaled
 from tests.chaos.watch import Acknowledgements
 from tests.demo import picture
-from tests.demo.stage import Say
+from tests.demo.say import Say
 from tests.demo.story import OOB
 from tests.harness.prosody import running_prosody, until
 from tests.harness.redis import running_redis

@@ -14,7 +14,7 @@ from tests.chaos.schedule import Fault, schedule
 from tests.chaos.town import Town, inhabited, neighbours
 from tests.chaos.traffic import Send, traffic
 from tests.chaos.watch import Watch
-from tests.demo.stage import Say
+from tests.demo.say import Say
 
 STILL: Final = 45.0  # seconds without anything new after which what is missing is missing; two sends without an answer
 SETTLED: Final = 300.0  # seconds after the last fault until everything has to be over

@@ -14,7 +14,8 @@ from typing import Any
 from ponton_bridge.model.states import TABLE, Reason
 from tests.chaos.person import Person
 from tests.demo import picture
-from tests.demo.stage import Say, Stage, built
+from tests.demo.say import Say
+from tests.demo.stage import Stage, built
 from tests.demo.story import OOB
 from tests.harness.prosody import until
 from tests.sandbox.client import AccountHandle, SandboxClient

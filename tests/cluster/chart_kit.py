@@ -56,6 +56,12 @@ def named(objects: list[Object], kind: str, name: str) -> Object:
     return next(found for found in of_kind(objects, kind) if found["metadata"]["name"] == name)
 
 
+def sandbox_gateway(objects: list[Object]) -> Object:
+    """Give the gateway that the installation's Job makes."""
+    made: Object = json.loads(named(objects, "ConfigMap", f"{RELEASE}-ponton-sandbox-gateway")["data"]["gateway.json"])
+    return made
+
+
 def pods(objects: list[Object]) -> Iterator[tuple[str, Object]]:
     """Give the pod of each workload: the workload's name, and metadata and spec of its pods."""
     for found in of_kind(objects, "Deployment", "StatefulSet", "Job"):

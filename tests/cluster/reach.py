@@ -39,10 +39,15 @@ class Cluster:
     def _kubectl(self) -> str:
         return str(self.box.folder.bin / "kubectl") if self.box else shutil.which("kubectl") or "kubectl"
 
+    def command(self, *line: str) -> list[str]:
+        """Give a command line of kubectl as administrator."""
+        return [self._kubectl, f"--kubeconfig={self.kubeconfig}", *line]
+
     def kubectl(self, *line: str, text: str | None = None) -> str:
         """Run kubectl as administrator with `text` as its input; gives its output, raises CalledProcessError."""
-        command = [self._kubectl, f"--kubeconfig={self.kubeconfig}", *line]
-        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=_ANSWER)
+        done = subprocess.run(
+            self.command(*line), input=text, capture_output=True, text=True, check=False, timeout=_ANSWER
+        )
         if done.returncode:
             # The error itself shows neither output.
             raise subprocess.CalledProcessError(done.returncode, [*line, done.stderr], done.stdout, done.stderr)

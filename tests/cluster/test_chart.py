@@ -21,6 +21,7 @@ from tests.cluster.chart_kit import (
     of_kind,
     pods,
     render,
+    sandbox_gateway,
     selects,
 )
 from tests.cluster.operator_kit import rights
@@ -208,7 +209,7 @@ def test_existing_secrets_are_used_and_none_is_made() -> None:
         if "secret" in volume
     }
     assert {"my-redis", "my-xmpp", "my-tls", "my-users"} == mounted
-    (gateway,) = of_kind(objects, "BridgeGateway")
+    gateway = sandbox_gateway(objects)
     assert {"my-redis", "my-xmpp", "my-tls"} == set(re.findall(r"my-[a-z]+", str(gateway)))
 
 
@@ -306,8 +307,7 @@ def test_the_sandbox_needs_the_bundled_servers(lacking: str) -> None:
 
 def test_the_gateway_of_the_sandbox_is_one(everything: list[Object]) -> None:
     """The model takes it; its shards run the sandbox's image, go through the sandbox, and nothing else does."""
-    (found,) = of_kind(everything, "BridgeGateway")
-    gateway = BridgeGateway.model_validate(found)
+    gateway = BridgeGateway.model_validate(sandbox_gateway(everything))
     assert "sandbox.example.test" == gateway.spec.domain
     assert "registry.example.org/ponton/ponton-sandbox:0.1.0" == gateway.spec.shard.image
     assert "http://wa-ponton-sandbox.bridges.svc:8080" == gateway.spec.shard.egress.proxy
@@ -316,17 +316,20 @@ def test_the_gateway_of_the_sandbox_is_one(everything: list[Object]) -> None:
     assert "wa-ponton-shards" == gateway.spec.shard.priority_class_name
 
 
-def test_a_gateway_comes_after_its_kind() -> None:
-    """In a first installation as a hook, later as an ordinary object, which takes the first one over."""
-    first, later = render(EVERYTHING), render(EVERYTHING, "--api-versions", "ponton.im/v1alpha1/BridgeGateway")
-    waits = named(first, "Job", "wa-ponton-install")["spec"]["template"]["spec"]["containers"][0]["args"]
-    assert "crds" == waits[0]
-    assert 60.0 == crds.parser().parse_args(waits[1:]).wait
-    assert ["wa-ponton-uninstall"] == [job["metadata"]["name"] for job in of_kind(later, "Job")]
-    hook, plain = (of_kind(objects, "BridgeGateway")[0]["metadata"]["annotations"] for objects in (first, later))
-    assert "post-install,post-upgrade" == hook["helm.sh/hook"]
-    assert "helm.sh/hook" not in plain
-    assert {"wa"} == {one["meta.helm.sh/release-name"] for one in (hook, plain)}
+def test_a_gateway_comes_after_its_kind(everything: list[Object]) -> None:
+    """Helm knows the kind only when it is there already, so a Job makes it, that may do nothing else."""
+    assert [] == of_kind(everything, "BridgeGateway")
+    job = named(everything, "Job", "wa-ponton-install")
+    told = crds.parser().parse_args(job["spec"]["template"]["spec"]["containers"][0]["args"][1:])
+    assert (60.0, "/etc/ponton/gateway.json") == (told.wait, str(told.apply))
+    assert "post-install,post-upgrade" == job["metadata"]["annotations"]["helm.sh/hook"]
+    (rule,) = named(everything, "Role", "wa-ponton-install")["rules"]
+    name = sandbox_gateway(everything)["metadata"]["name"]
+    assert (["bridgegateways"], [name], ["create", "patch"]) == (
+        rule["resources"],
+        rule["resourceNames"],
+        rule["verbs"],
+    )
 
 
 def test_the_definitions_are_installed_and_kept(default: list[Object]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import os
 import re
+import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -11,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from ponton_operator.cluster.prosody import ProsodyControl
-from tests.cluster.chart_kit import EVERYTHING, Object, named, of_kind, render
+from ponton_operator.cluster.prosody import ProsodyControl, ProsodyRefused
+from tests.cluster.chart_kit import EVERYTHING, Object, named, render, sandbox_gateway
 from tests.harness.prosody import free_ports
 from tests.harness.redis import free_port
 
+URL = "https://wa-ponton-xmpp.bridges.svc:5281/shards"
 PATIENCE = 30.0  # seconds until a server answers; each takes less than one on an idle machine
 
 
@@ -120,8 +122,10 @@ async def test_users_of_shards_survive_a_restart_of_redis(redis_start: tuple[str
     assert password not in users
 
 
-async def test_prosody_serves_shards_clients_and_uploads(objects: list[Object], tmp_path: Path) -> None:
-    """As its configuration says, with its certificate; the view of each gateway has a path of its own."""
+async def test_prosody_serves_shards_clients_and_uploads(
+    objects: list[Object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As its configuration says, with its certificate; the operators' control finds the view of each gateway."""
     c2s, https, shards = free_ports(3)
     config = named(objects, "ConfigMap", "wa-ponton-xmpp")["data"]
     module = named(objects, "ConfigMap", "wa-ponton-xmpp-module")["data"]
@@ -149,10 +153,14 @@ async def test_prosody_serves_shards_clients_and_uploads(objects: list[Object], 
     root = "run_as_root = true\n" if os.geteuid() == 0 else ""
     write(tmp_path, {"prosody.cfg.lua": root + here(config["prosody.cfg.lua"])})
     async with running(here(config["start.sh"]), tmp_path, c2s, https, shards):
-        await _view(https, "whatsapp", secret["token"], tls["ca.crt"])
-        await _view(https, "sandbox", secret["token"], tls["ca.crt"])
         context = ssl.create_default_context(cadata=tls["ca.crt"])
+        # What pods know Prosody by is here: only the name is resolved otherwise.
+        connect = socket.create_connection
+        monkeypatch.setattr(socket, "create_connection", lambda _, *rest: connect(("127.0.0.1", https), *rest))
         for domain in ("whatsapp.example.test", "sandbox.example.test"):
+            assert not await ProsodyControl(URL, domain, secret["token"], tls["ca.crt"]).front_desk_connected()
+            with pytest.raises(ProsodyRefused):
+                await ProsodyControl(URL, domain, "another token", tls["ca.crt"]).front_desk_connected()
             _, writer = await asyncio.open_connection("127.0.0.1", shards, ssl=context, server_hostname=domain)
             writer.close()
     accounts = tmp_path / "data" / "example%2etest" / "accounts"
@@ -160,22 +168,6 @@ async def test_prosody_serves_shards_clients_and_uploads(objects: list[Object], 
     assert '["password"] = "a \\"strange\\"\\\\password";' in (accounts / "alice.dat").read_text()
 
 
-async def _view(port: int, path: str, token: str, ca: str) -> None:
-    """Ask the module's view at a gateway's path, by the name of the Service that the certificate has."""
-    context = ssl.create_default_context(cadata=ca)
-    host = "wa-ponton-xmpp.bridges.svc"
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=host)
-    writer.write(f"GET /{path}/shards HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n".encode())
-    writer.write(b"Connection: close\r\n\r\n")
-    answer = (await asyncio.wait_for(reader.read(), PATIENCE)).decode()
-    writer.close()
-    assert answer.startswith("HTTP/1.1 200 "), answer[:300]
-    assert f'"domain":"{path}.example.test"' in answer
-
-
 def test_the_gateway_asks_prosody_where_prosody_answers(objects: list[Object]) -> None:
-    """The same path and port in both, and a URL that the control takes."""
-    (gateway,) = of_kind(objects, "BridgeGateway")
-    url = gateway["spec"]["prosody"]["url"]
-    assert "https://wa-ponton-xmpp.bridges.svc:5281/sandbox/shards" == url
-    assert url == ProsodyControl(url, "sandbox.example.test", "token").url
+    """Under the URL that the test above uses."""
+    assert URL == sandbox_gateway(objects)["spec"]["prosody"]["url"]

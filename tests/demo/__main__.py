@@ -1,5 +1,7 @@
 """`make demo`: the whole of Ponton on this machine. AUTO=1 plays it by itself, LIVE=1 leaves the sandbox out.
 
+CLUSTER=1 plays it in pods of a cluster instead.
+
 The exit code is 0 only when the story was played to its end.
 """
 
@@ -12,7 +14,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.demo.stage import GATEWAY, HOST, PASSWORD, USER, Say, Stage, built
+from tests.cluster import demo as in_pods
+from tests.demo.say import Say
+from tests.demo.stage import GATEWAY, HOST, PASSWORD, USER, Stage, built
 from tests.demo.story import Story
 from tests.harness.local import children
 
@@ -76,9 +80,10 @@ async def _by_hand(stage: Stage) -> None:
 
 
 def main() -> int:
-    """Read the two switches from the environment, as make passes them."""
+    """Read the switches from the environment, as make passes them."""
+    auto, live, cluster = (os.environ.get(name) == "1" for name in ("AUTO", "LIVE", "CLUSTER"))
     with contextlib.suppress(KeyboardInterrupt):
-        return asyncio.run(run(auto=os.environ.get("AUTO") == "1", live=os.environ.get("LIVE") == "1"))
+        return asyncio.run(in_pods.run(auto=auto) if cluster else run(auto=auto, live=live))
     return 130
 
 

@@ -3,16 +3,19 @@
 Called by `__main__` and, as the simplest whole system there is, by tests that need everything at once.
 """
 
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.demo import picture
+from tests.demo.say import Say
 from tests.harness.local import Local, running_local
 from tests.harness.prosody import Prosody, running_prosody
 from tests.harness.redis import RedisServer, running_redis
+from tests.harness.xmpp import Client, logged_in
 from tests.sandbox.client import SandboxClient
 from tests.sandbox.harness import running_sandbox
 
@@ -36,17 +39,36 @@ class Stage:
         """Fetch a picture from the upload service; only from there."""
         return picture.fetch(url, self.prosody.ca_file)
 
+    @property
+    def domain(self) -> str:
+        """Of the XMPP server."""
+        return self.prosody.domain
 
-class Say:
-    """Progress on the screen, with the seconds since the start."""
+    @property
+    def gateway(self) -> str:
+        """The gateway's domain."""
+        return self.prosody.component
 
-    def __init__(self, write: Callable[[str], None] = print) -> None:
-        self._write = write
-        self._start = time.monotonic()
+    def client(self, resource: str) -> AbstractAsyncContextManager[Client]:
+        """Log the owner in, with carbons."""
+        return logged_in(self.prosody, USER, PASSWORD, resource=resource, carbons=True)
 
-    def __call__(self, line: str) -> None:
-        """Write one line."""
-        self._write(f"{time.monotonic() - self._start:7.2f} s  {line}")
+    async def kill(self) -> None:
+        """Kill the one shard (kill -9)."""
+        (pid,) = self.local.shards().values()
+        os.kill(pid, signal.SIGKILL)
+
+    async def left(self) -> list[str]:
+        """Name what there is of accounts: resources, stores, processes, streams."""
+        # It is being removed while we look, which os.walk takes as it comes.
+        there = [
+            name
+            for folder in ("accounts", "state")
+            for tree in os.walk(self.local.folder / folder)
+            for name in (*tree[1], *tree[2])
+        ]
+        files = [name for name in there if "acc-" in name]
+        return [*files, *self.local.shards(), *["streams"] * (await self.prosody.view())["connected"]]
 
 
 @asynccontextmanager

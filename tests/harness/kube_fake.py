@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,6 +19,7 @@ from kubernetes.client import ApiClient, Configuration
 from urllib3 import Retry
 
 from ponton_operator.cluster.kube_api import Client
+from tests.harness.loopback import JsonHandler, served
 
 Obj = dict[str, Any]
 Key = tuple[str, str, str]  # plural, namespace, name
@@ -245,12 +245,8 @@ def kube_fake(special: KubeFake | None = None) -> Iterator[KubeFake]:
     """Run one (or that one, of a special kind) on a free port of loopback."""
     fake = special or KubeFake()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def _any(self) -> None:
-            size = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(size)) if size else None
+    class Handler(JsonHandler):
+        def take(self, body: Any) -> None:  # noqa: ANN401  # JSON
             fake.asked.append((self.command, self.path))
             parts = urlsplit(self.path)
             query = {key: values[0] for key, values in parse_qs(parts.query).items()}
@@ -262,12 +258,7 @@ def kube_fake(special: KubeFake | None = None) -> Iterator[KubeFake]:
             except Refused as no:
                 code = no.code
                 answer = {"kind": "Status", "code": no.code, "reason": no.reason, "message": no.message}
-            text = json.dumps(answer).encode()
-            self.send_response(code)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
+            self.say(code, answer)
 
         def _stream(self, path: str, query: dict[str, str]) -> None:
             rest = path.strip("/").split("/")
@@ -284,20 +275,8 @@ def kube_fake(special: KubeFake | None = None) -> Iterator[KubeFake]:
                 pass
             self.close_connection = True
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _any  # noqa: N815  # the library's names
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    fake.port = server.server_port
-    thread = threading.Thread(target=lambda: server.serve_forever(0.02), daemon=True)
-    thread.start()
-    try:
-        yield fake
-    finally:
-        fake.closed = True
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
+    with served(Handler) as fake.port:
+        try:
+            yield fake
+        finally:
+            fake.closed = True

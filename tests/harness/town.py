@@ -23,7 +23,8 @@ from slixmpp.xmlstream.matcher import MatchXPath
 
 from ponton_bridge.model.states import TABLE, Reason
 from tests.demo import picture
-from tests.demo.stage import Say, Stage
+from tests.demo.say import Say
+from tests.demo.stage import Stage
 from tests.harness.local import children, running_local
 from tests.harness.prosody import running_prosody, until
 from tests.harness.redis import running_redis

@@ -11,7 +11,8 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Protocol
 from xml.etree import ElementTree as ET
 
 from slixmpp import JID, ClientXMPP
@@ -20,16 +21,36 @@ from slixmpp.xmlstream import StanzaBase
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
 
-from tests.harness.prosody import Prosody
-
 _ASK_AGAIN = 0.05  # seconds between two requests for an acknowledgement
 _DEADLINE = 10.0  # seconds; every wait has one
+
+
+class _Ports(Protocol):
+    @property
+    def c2s(self) -> int:
+        """For clients."""
+
+
+class Server(Protocol):
+    """Where a client logs in: Prosody as the tests run it, or a way to one."""
+
+    @property
+    def domain(self) -> str:
+        """Of its users."""
+
+    @property
+    def ca_file(self) -> Path:
+        """The authority of its certificate."""
+
+    @property
+    def ports(self) -> _Ports:
+        """On loopback."""
 
 
 class Client(ClientXMPP):
     """A person's client. `messages`, `presences` and `roster_pushes` hold what came, in order."""
 
-    def __init__(self, jid: str, password: str, server: Prosody, *, carbons: bool, smacks: bool) -> None:
+    def __init__(self, jid: str, password: str, server: Server, *, carbons: bool, smacks: bool) -> None:
         super().__init__(jid, password)
         self.messages: list[Message] = []
         self.presences: list[Presence] = []
@@ -146,7 +167,7 @@ class Client(ClientXMPP):
 
 @asynccontextmanager
 async def logged_in(
-    server: Prosody,
+    server: Server,
     local: str,
     password: str,
     *,

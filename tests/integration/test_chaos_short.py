@@ -8,7 +8,7 @@ from tests.chaos.report import Row, rows, table
 from tests.chaos.rogue import rogue
 from tests.chaos.run import SHORT, played
 from tests.chaos.town import Town
-from tests.demo.stage import Say
+from tests.demo.say import Say
 
 SEED = 20261123
 

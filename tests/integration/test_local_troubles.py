@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ponton_bridge.coordination.contract import StateChange
-from ponton_operator.cluster import local_backend, local_pulse, local_runtime, local_shards, prosody, reconcile
+from ponton_operator.cluster import deeds, local_backend, local_pulse, local_runtime, local_shards, prosody, reconcile
 from ponton_operator.cluster.local_files import write_whole
 from ponton_operator.cluster.local_runtime import LocalRuntime
 from ponton_operator.plan.account import plan_account
@@ -180,7 +180,7 @@ async def test_a_step_that_hangs_is_given_up(world: World, monkeypatch: pytest.M
             return ""
 
         monkeypatch.setattr(local_shards.Shards, "_forget", hang)
-        monkeypatch.setattr(local_shards, "SLACK", 0.0)
+        monkeypatch.setattr(deeds, "SLACK", 0.0)
         outcome = await runtime._shards.clean(account, Clean(Step.REDIS, 3, 0.0), 0.05)
         assert Outcome(Step.REDIS, 3, ok=False, sentence="TimeoutError") == outcome
 
@@ -221,7 +221,7 @@ async def test_a_run_that_ends_while_starting(world: World) -> None:
 async def test_a_prosody_that_hangs_holds_up_no_files(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """While every call to Prosody hangs, accounts start all the same, and edits are seen."""
     monkeypatch.setattr(prosody, "SECONDS", 120.0)
-    monkeypatch.setattr(local_shards, "START_SECONDS", 0.1)
+    monkeypatch.setattr(deeds, "START_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/shards"
         world.write_gateway(prosody={"url": url, "tokenRef": {"name": "a", "key": "token"}})

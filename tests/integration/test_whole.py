@@ -9,7 +9,8 @@ import pytest
 from ponton_bridge.model.states import TABLE, Reason
 from ponton_operator.selfservice import words
 from tests.demo import picture
-from tests.demo.stage import PASSWORD, USER, Say, Stage, built
+from tests.demo.say import Say
+from tests.demo.stage import PASSWORD, USER, Stage, built
 from tests.demo.story import OOB, Story
 from tests.harness.prosody import until
 from tests.harness.xmpp import Client, logged_in

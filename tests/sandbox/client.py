@@ -166,6 +166,19 @@ class AccountHandle:
                     found.append(record["text"])
         return found
 
+    async def arrived(self) -> list[Json]:
+        """The messages read so far, in the order in which WhatsApp first brought them.
+
+        The real client now and then writes two messages under one counter when it sends and receives at once; a phone
+        asks for the second one again. It shows where the message was first, not where it came for the second time.
+        """
+        records = await self.inbox(kinds="message,undecryptable")
+        first: dict[tuple[str, str], int] = {}
+        for record in records:
+            first.setdefault((record["from"], record["id"]), record["n"])
+        read = [record for record in records if record["kind"] == "message"]
+        return sorted(read, key=lambda record: first[record["from"], record["id"]])
+
     async def _send(self, to: "Who", message_id: str | None, **what: object) -> str:
         chosen = {} if message_id is None else {"id": message_id}
         return str((await self._post("messages", to=named(to), **what, **chosen))["id"])

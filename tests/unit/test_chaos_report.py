@@ -11,7 +11,7 @@ from tests.chaos.report import Row, keep, rows, table
 from tests.chaos.run import Profile, Run
 from tests.chaos.schedule import Fault, Strike
 from tests.chaos.town import Town, neighbours
-from tests.demo.stage import Say
+from tests.demo.say import Say
 
 OUT, IN = Direction.OUT, Direction.IN
 CHATS = neighbours(2, 2, 2)

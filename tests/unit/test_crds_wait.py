@@ -1,4 +1,7 @@
-"""`ponton crds --wait`: what the chart does before it makes a first gateway."""
+"""`ponton crds --wait`: how the chart makes the gateway of its sandbox."""
+
+import json
+from pathlib import Path
 
 import pytest
 
@@ -40,3 +43,41 @@ def test_it_says_why_when_its_time_is_over(
         connected(server, monkeypatch)
         assert crds.EX_TEMPFAIL == crds.main(["--wait=0.05"])
     assert sentence == capsys.readouterr().err
+
+
+def test_it_gives_the_cluster_a_gateway(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """When its kind is served, and as the owner of what it wrote."""
+    gateway = {
+        "kind": "BridgeGateway",
+        "metadata": {"namespace": "bridges", "name": "wa"},
+        "spec": {"domain": "wa.test"},
+    }
+    file = tmp_path / "gateway.json"
+    file.write_text(json.dumps(gateway))
+    with kube_server((404, {}), (200, SERVED), (201, gateway)) as server:
+        connected(server, monkeypatch)
+        assert crds.EX_OK == crds.main(["--wait=20", f"--apply={file}"])
+        applied = server.asked[-1]
+    path, query = (
+        "/apis/ponton.im/v1alpha1/namespaces/bridges/bridgegateways/wa",
+        "fieldManager=ponton-install&force=true",
+    )
+    assert ("PATCH", f"{path}?{query}", gateway) == (applied.method, applied.path, applied.body)
+    assert 3 == len(server.asked)
+
+
+def test_a_gateway_that_cannot_be_read_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anybody waits."""
+    file = tmp_path / "gateway.json"
+    assert crds.EX_CONFIG == crds.main(["--wait=20", f"--apply={file}"])
+    file.write_text("no JSON")
+    assert crds.EX_CONFIG == crds.main(["--wait=20", f"--apply={file}"])
+    assert f"{file}: No such file or directory.\nA file there cannot be read.\n" == capsys.readouterr().err
+
+
+def test_a_gateway_without_waiting_is_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:
+    """The usage is shown."""
+    with pytest.raises(SystemExit) as ended:
+        crds.main(["--apply=gateway.json"])
+    assert crds.EX_USAGE == ended.value.code
+    assert "--apply goes with --wait" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element
 from ponton_bridge.model.serial import load
 from ponton_bridge.model.xml import CLIENT, el, local_name
 from ponton_bridge.shard.account import Account
+from ponton_bridge.shard.ahead import Ahead
 from ponton_bridge.shard.events import Event
 from ponton_bridge.store.journal import Journal
 from ponton_bridge.xmpp.stream import NotOpen, Opened, ShardStream
@@ -42,18 +43,17 @@ class Outbox:
         self._suspect: tuple[int, int] = (0, 0)  # row, streams that ended over it
         self._position = 0  # the last row written on this stream
         self._followers: deque[tuple[int, Element]] = deque(maxlen=FOLLOWERS)
-        self._fresh: deque[tuple[int, Element]] = deque(maxlen=FRESH)
-        self._behind = False  # the journal may have rows that are not among the fresh ones
+        self._rows: Ahead[Element] = Ahead(PAGE, FRESH)
 
     def news(self) -> None:
         """Look for new rows."""
-        self._behind = True
+        self._rows.look()
         self._changed.set()
 
     def bring(self, rows: Iterable[tuple[int, Element]]) -> None:
         """Take rows that were just journaled, so that they need not be read; a gap among them is read all the same."""
         if self._session:
-            self._fresh.extend(rows)
+            self._rows.bring(rows)
         self._changed.set()
 
     def follow(self, seq: int, stanzas: Iterable[Element]) -> None:
@@ -93,7 +93,7 @@ class Outbox:
         """Stop writing; remember the row at which the server would not go on."""
         self._session = None
         self._followers.clear()
-        self._fresh.clear()
+        self._rows.clear()
         self._changed.set()
         if condition in POISON and self._first:
             row, times = self._suspect
@@ -113,9 +113,10 @@ class Outbox:
         self._changed.clear()
 
     async def _write_rows(self, session: Opened) -> None:
-        self._position, self._behind = session.seq, True
+        self._position = session.seq
+        self._rows.look()
         while self._session is session:
-            for seq, stanza in self._next_fresh() or await self._next_kept():
+            for seq, stanza in await self._rows.after(self._position, self._read):
                 while self._session is session and self._stream.uncovered >= IN_FLIGHT:
                     await self._wait()
                 if self._session is not session or not await self._stream.writable(session):
@@ -127,31 +128,11 @@ class Outbox:
                 self._flush()
             if self._stream.uncovered:
                 self._stream.ask()
-            if not (self._fresh or self._behind):
+            if not self._rows.pending:
                 await self._wait()
 
-    def _next_fresh(self) -> list[tuple[int, Element]]:
-        """Give the rows behind the position that are at hand; none when one is missing there: the journal has it."""
-        rows: list[tuple[int, Element]] = []
-        while self._fresh and len(rows) < PAGE:
-            seq = self._fresh[0][0]
-            if seq > self._position + len(rows) + 1:
-                break
-            row = self._fresh.popleft()
-            if seq == self._position + len(rows) + 1:  # else it was read from the journal meanwhile
-                rows.append(row)
-        return rows
-
-    async def _next_kept(self) -> list[tuple[int, Element]]:
-        """Read the rows behind the position, if there may be some."""
-        if not (self._behind or self._fresh):
-            return []
-        after, self._behind = self._position, False
-        rows = await self._account.journal.run(lambda journal: journal.outbox(after, PAGE), lazy=True)
-        if len(rows) == PAGE:
-            self._behind = True
-        elif not rows:
-            self._fresh.clear()  # numbers that the journal does not know, so they are of no use
+    async def _read(self, after: int, most: int) -> list[tuple[int, Element]]:
+        rows = await self._account.journal.run(lambda journal: journal.outbox(after, most), lazy=True)
         return [(seq, load(text)) for seq, text in rows]
 
     def _write(self, seq: int, stanza: Element) -> None:

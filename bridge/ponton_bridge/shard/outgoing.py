@@ -19,6 +19,7 @@ from ponton_bridge.model.errors import PontonError
 from ponton_bridge.model.serial import dump, load
 from ponton_bridge.model.states import TABLE, Phase, Reason
 from ponton_bridge.shard.account import Account, fresh_id, of_the_store
+from ponton_bridge.shard.ahead import Ahead
 from ponton_bridge.shard.events import Event
 from ponton_bridge.store.errors import JournalFull
 from ponton_bridge.store.journal import Journal
@@ -56,15 +57,14 @@ class Outgoing:
         self._decided = asyncio.Event()  # messages can be sent, or refused
         self._news = asyncio.Event()
         self._news.set()
-        self._fresh: deque[Row] = deque(maxlen=PAGE)
+        self._rows: Ahead[Row] = Ahead(PAGE, PAGE)
         self._last = 0  # id of the last row that was given to its chat
-        self._behind = True  # the journal may have rows that are not among the fresh ones
         self._chats: dict[str, deque[Row]] = {}
         self._sending: set[asyncio.Task[None]] = set()
 
-    def news(self, rows: Iterable[Row] = ()) -> None:
+    def news(self, rows: Iterable[Row]) -> None:
         """Look for new rows; these were just journaled, and need not be read."""
-        self._fresh.extend(rows)
+        self._rows.bring((row.id, row) for row in rows)
         self._news.set()
 
     def link(self, reason: Reason, driver: port.WhatsApp | None) -> None:
@@ -101,33 +101,16 @@ class Outgoing:
             while True:
                 await self._news.wait()
                 self._news.clear()
-                while rows := self._next_fresh() or await self._next_kept():
-                    self._last = rows[-1].id
-                    for row in rows:
+                while rows := await self._rows.after(self._last, self._read):
+                    for self._last, row in rows:
                         if row.chat not in self._chats:
                             self._chats[row.chat] = deque()
                             tasks.create_task(self._chat(row.chat))
                         self._chats[row.chat].append(row)
 
-    def _next_fresh(self) -> list[Row]:
-        """Give the next rows if they are at hand; none when one is missing before them: the journal has it."""
-        rows: list[Row] = []
-        while self._fresh and self._fresh[0].id <= self._last + len(rows) + 1:
-            row = self._fresh.popleft()
-            if row.id > self._last + len(rows):  # else it was read from the journal meanwhile
-                rows.append(row)
-        return rows
-
-    async def _next_kept(self) -> list[Row]:
-        """Read the next rows, if there may be some."""
-        if not (self._behind or self._fresh):
-            return []
-        after = self._last
-        rows = await self._account.journal.run(lambda journal: journal.pending(PAGE, after), lazy=True)
-        self._behind = len(rows) == PAGE
-        if not rows:
-            self._fresh.clear()
-        return rows
+    async def _read(self, after: int, most: int) -> list[tuple[int, Row]]:
+        rows = await self._account.journal.run(lambda journal: journal.pending(most, after), lazy=True)
+        return [(row.id, row) for row in rows]
 
     async def _chat(self, chat: str) -> None:
         rows = self._chats[chat]

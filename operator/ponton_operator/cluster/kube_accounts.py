@@ -28,9 +28,9 @@ from ponton_operator.resources.account import (
     Preferences,
     account_name,
 )
-from ponton_operator.resources.base import API_VERSION, moment
+from ponton_operator.resources.base import API_VERSION
 from ponton_operator.resources.gateway import BridgeGateway
-from ponton_operator.selfservice.accounts import AccountsUnavailable, Change, NoSuchAccount
+from ponton_operator.selfservice.accounts import AccountsUnavailable, Change, NoSuchAccount, age, changed, woken
 
 TRIES: Final = 20  # of a change that others get in the way of; each of them got through meanwhile
 PAUSE: Final = 0.05  # seconds at most between two of them
@@ -74,7 +74,7 @@ class KubeAccounts:
 
     async def list(self) -> list[BridgeAccount]:
         """See AccountStore."""
-        return sorted(await self._run(self._all), key=_age)
+        return sorted(await self._run(self._all), key=age)
 
     async def count(self) -> int:
         """See AccountStore."""
@@ -86,17 +86,11 @@ class KubeAccounts:
         self, name: str, *, desired: Desired | None = None, preferences: Preferences | None = None
     ) -> BridgeAccount:
         """See AccountStore."""
-        news = {key: value for key, value in (("desired", desired), ("preferences", preferences)) if value is not None}
-        return await self._run(lambda: self._edit(name, lambda spec: spec.model_copy(update=news)))
+        return await self._run(lambda: self._edit(name, lambda spec: changed(spec, desired, preferences)))
 
     async def wake(self, name: str) -> BridgeAccount:
         """See AccountStore."""
-
-        def edit(spec: AccountSpec) -> AccountSpec:
-            desired = Desired.RUNNING if spec.desired is Desired.PARKED else spec.desired
-            return spec.model_copy(update={"wake": spec.wake + 1, "desired": desired})
-
-        return await self._run(lambda: self._edit(name, edit))
+        return await self._run(lambda: self._edit(name, woken))
 
     async def delete(self, name: str) -> None:
         """See AccountStore."""
@@ -144,7 +138,7 @@ class KubeAccounts:
         same = [account for account in await self._others() if account_name(self._domain, account.spec.owner) == name]
         if not same:
             return None
-        item = await self._api.find(ACCOUNTS, self._namespace, min(same, key=_age).metadata.name)
+        item = await self._api.find(ACCOUNTS, self._namespace, min(same, key=age).metadata.name)
         return _must(item) if item else None
 
     async def _others(self) -> Several:
@@ -202,10 +196,6 @@ class KubeAccounts:
             await self._api.delete(ACCOUNTS, self._namespace, account.metadata.name, uid=account.metadata.uid)
         except Conflict:  # gone, and another of its name is there
             return
-
-
-def _age(account: BridgeAccount) -> tuple[Any, str]:
-    return account.metadata.creation_timestamp or moment(0), account.metadata.name
 
 
 def _model(item: Obj) -> BridgeAccount | None:

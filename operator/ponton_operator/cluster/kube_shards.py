@@ -6,27 +6,26 @@ tried again under the same epoch, and since the pod's name holds the epoch there
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
 from ponton_bridge.model.errors import HostError
 from ponton_bridge.shard.logs import Log
-from ponton_operator.cluster.coordination import START_SECONDS, Coordination
+from ponton_operator.cluster.coordination import Coordination
+from ponton_operator.cluster.deeds import Steps, assign, do_step
 from ponton_operator.cluster.events import Event, OperatorEvent
 from ponton_operator.cluster.kube_api import KubeApi
 from ponton_operator.cluster.kube_errors import Conflict, Forbidden, Invalid, KubeError
 from ponton_operator.cluster.kube_gateway import KubeGateway, NoGateway, shard_files
 from ponton_operator.cluster.kube_kinds import CLAIMS, PODS, SECRETS, Kind, Obj
 from ponton_operator.cluster.kube_registry import KubeHeld, Pending, Pods
-from ponton_operator.cluster.prosody import ProsodyControl
 from ponton_operator.plan.manifests_shard import GRACE, Launch, shard_claim, shard_name, shard_pod, shard_secret
 from ponton_operator.plan.pods import OVERDUE, read_pod
 from ponton_operator.plan.values import Clean, Outcome, Step
 from ponton_operator.resources.account import BridgeAccount
 from ponton_operator.resources.conditions import Own
 
-SLACK: Final = 1.0  # seconds that a step may take longer than it was told to
 # Seconds before a start that could not be finished is tried again, by what was in the way; doubled up to the last.
 WAIT: Final = {Own.QUOTA_FULL: 15.0, Own.POD_REFUSED: 30.0, Own.GATEWAY_NOT_READY: 10.0, Own.VOLUME_PENDING: 3.0}
 WAIT_OTHERWISE: Final = 2.0
@@ -129,20 +128,14 @@ class KubeShards:
 
     async def clean(self, account: BridgeAccount, action: Clean, seconds: float) -> Outcome:
         """Do one step of a deletion, for at most so many seconds; never raises for what the outside does."""
-        steps: dict[Step, Callable[[BridgeAccount, float], Awaitable[str]]] = {
+        steps: Steps = {
             Step.UNLINK: self._unlink,
             Step.RELEASE: self._release,
             Step.REDIS: self._forget,
             Step.STORE: self._remove_claim,
             Step.SECRET: self._remove_secret,
         }
-        try:
-            sentence = await asyncio.wait_for(steps[action.step](account, seconds), seconds + SLACK)
-        except (HostError, OSError, TimeoutError) as error:
-            sentence = str(error) or type(error).__name__
-        if sentence:
-            self.log(Event.STEP_FAILED, "warning", account=account.metadata.name, step=str(action.step))
-        return Outcome(action.step, action.tries, ok=not sentence, sentence=sentence)
+        return await do_step(steps, account, action, seconds, self.log)
 
     # ---- a start -------------------------------------------------------------------------------------------
 
@@ -154,12 +147,13 @@ class KubeShards:
             raise NoGateway("The gateway's Redis is not known yet.")
         launch = self.gateway.launch(account, epoch)
         files = shard_files(secrets, account, epoch, self.coordination.shard_url(name, epoch))
+        prosody = secrets.prosody()
         namespace = account.metadata.namespace
         done = await asyncio.gather(
             self._claim(launch, pending),
             self._make(SECRETS, namespace, shard_secret(launch, files)),
             self.coordination.prepare(name, epoch),
-            self._assign(secrets.prosody(), account.spec.owner, epoch),
+            assign(lambda: prosody, account.spec.owner, epoch, self.log),
             return_exceptions=True,
         )
         for failure in done:
@@ -192,13 +186,6 @@ class KubeShards:
                 found = None
         if found is None:
             await self._make(CLAIMS, meta.namespace, shard_claim(launch))
-
-    async def _assign(self, prosody: ProsodyControl, owner: str, epoch: int) -> None:
-        """Raise the fence and let stanzas wait for the shard; without Prosody it starts all the same and tries."""
-        try:
-            await asyncio.wait_for(prosody.assign(owner, epoch), START_SECONDS)
-        except (HostError, TimeoutError) as error:
-            self.log(Event.PROSODY_REFUSED, "warning", epoch=epoch, why=type(error).__name__)
 
     # ---- a deletion ----------------------------------------------------------------------------------------
 

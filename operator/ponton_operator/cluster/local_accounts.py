@@ -28,7 +28,7 @@ from ponton_operator.resources.account import (
 from ponton_operator.resources.base import Metadata, moment
 from ponton_operator.resources.gateway import BridgeGateway
 from ponton_operator.resources.yamlfile import dump
-from ponton_operator.selfservice.accounts import AccountsUnavailable, Change, NoSuchAccount
+from ponton_operator.selfservice.accounts import AccountsUnavailable, Change, NoSuchAccount, age, changed, woken
 
 T = TypeVar("T")
 LOCK_SECONDS = 5.0  # a writer needs some milliseconds
@@ -56,7 +56,7 @@ class LocalAccounts:
     async def list(self) -> list[BridgeAccount]:
         """See AccountStore."""
         everything = await self._run(self._all)
-        return sorted(everything.values(), key=lambda a: (a.metadata.creation_timestamp or moment(0), a.metadata.name))
+        return sorted(everything.values(), key=age)
 
     async def count(self) -> int:
         """See AccountStore."""
@@ -66,17 +66,11 @@ class LocalAccounts:
         self, name: str, *, desired: Desired | None = None, preferences: Preferences | None = None
     ) -> BridgeAccount:
         """See AccountStore."""
-        news = {key: value for key, value in (("desired", desired), ("preferences", preferences)) if value is not None}
-        return await self._run(lambda: self._edit(name, lambda spec: spec.model_copy(update=news)))
+        return await self._run(lambda: self._edit(name, lambda spec: changed(spec, desired, preferences)))
 
     async def wake(self, name: str) -> BridgeAccount:
         """See AccountStore."""
-
-        def edit(spec: AccountSpec) -> AccountSpec:
-            desired = Desired.RUNNING if spec.desired is Desired.PARKED else spec.desired
-            return spec.model_copy(update={"wake": spec.wake + 1, "desired": desired})
-
-        return await self._run(lambda: self._edit(name, edit))
+        return await self._run(lambda: self._edit(name, woken))
 
     async def delete(self, name: str) -> None:
         """See AccountStore: removing the YAML is what deletes an account."""

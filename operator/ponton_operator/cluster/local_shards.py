@@ -5,7 +5,6 @@ Called by `local_runtime`. What takes long runs beside; its outcome is observed 
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -13,7 +12,8 @@ from typing import Final
 from ponton_bridge.coordination.contract import StateChange
 from ponton_bridge.model.errors import HostError
 from ponton_bridge.shard.logs import Log
-from ponton_operator.cluster.coordination import START_SECONDS, Coordination
+from ponton_operator.cluster.coordination import Coordination
+from ponton_operator.cluster.deeds import Steps, assign, do_step
 from ponton_operator.cluster.events import Event
 from ponton_operator.cluster.local_children import Children, Place, Running
 from ponton_operator.cluster.local_desk import child_environment
@@ -26,7 +26,6 @@ from ponton_operator.resources.account import BridgeAccount
 
 # Shards give way to what serves everybody: with 40 of them starting on two cores the front desk waited for seconds.
 NICE: Final = 5
-SLACK: Final = 1.0  # seconds that a step may take longer than it was told to
 _EX_OSERR: Final = 71  # sysexits.h: the system would not start it
 
 
@@ -63,7 +62,7 @@ class Shards:
             await asyncio.gather(
                 asyncio.to_thread(home.furnish, told.secrets, wipe=action.wipe),
                 self.coordination.prepare(name, epoch),
-                self._assign(account.spec.owner, epoch),
+                assign(self.gateway.prosody, account.spec.owner, epoch, self.log),
             )
             log = None if self.through else home.path / "shard.log"
             place = Place(home.store, home.pidfile, log, home.uid, NICE)
@@ -97,27 +96,14 @@ class Shards:
 
     async def clean(self, account: BridgeAccount, action: Clean, seconds: float) -> Outcome:
         """Do one step of a deletion, for at most so many seconds; never raises for what the outside does."""
-        steps: dict[Step, Callable[[BridgeAccount, float], Awaitable[str]]] = {
+        steps: Steps = {
             Step.UNLINK: self._unlink,
             Step.RELEASE: self._release,
             Step.REDIS: self._forget,
             Step.STORE: self._remove_store,
             Step.SECRET: self._remove,
         }
-        try:
-            sentence = await asyncio.wait_for(steps[action.step](account, seconds), seconds + SLACK)
-        except (HostError, OSError, TimeoutError) as error:
-            sentence = str(error) or type(error).__name__
-        if sentence:
-            self.log(Event.STEP_FAILED, "warning", account=account.metadata.name, step=str(action.step))
-        return Outcome(action.step, action.tries, ok=not sentence, sentence=sentence)
-
-    async def _assign(self, owner: str, epoch: int) -> None:
-        """Raise the fence and let stanzas wait for the shard; without Prosody it starts all the same and tries."""
-        try:
-            await asyncio.wait_for(self.gateway.prosody().assign(owner, epoch), START_SECONDS)
-        except (HostError, TimeoutError) as error:
-            self.log(Event.PROSODY_REFUSED, "warning", epoch=epoch, why=type(error).__name__)
+        return await do_step(steps, account, action, seconds, self.log)
 
     async def _unlink(self, account: BridgeAccount, seconds: float) -> str:
         return await self.coordination.unlink(account.metadata.name, seconds)

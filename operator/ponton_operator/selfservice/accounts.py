@@ -1,15 +1,18 @@
 """How the doors keep accounts: the seam between the account service and where the resources live.
 
 The service above checks who may (quota, allowed owners); a store only keeps. The local implementation is
-`cluster.local_accounts.LocalAccounts` (a folder of YAML), that on a cluster `cluster.kube_accounts.KubeAccounts`.
+`cluster.local_accounts.LocalAccounts` (a folder of YAML), that on a cluster `cluster.kube_accounts.KubeAccounts`. What
+a call means for an account is said once, at the end; the stores see to it that nobody else's change is lost.
 """
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from ponton_bridge.model.errors import HostError, OwnerError
-from ponton_operator.resources.account import BridgeAccount, Desired, Preferences
+from ponton_operator.resources.account import AccountSpec, BridgeAccount, Desired, Preferences
+from ponton_operator.resources.base import moment
 
 
 class NoSuchAccount(OwnerError):
@@ -72,3 +75,20 @@ class AccountStore(Protocol):
 
         With a name only the account that `get` finds by it.
         """
+
+
+def changed(spec: AccountSpec, desired: Desired | None, preferences: Preferences | None) -> AccountSpec:
+    """Give a spec with what `patch` was given; None leaves a field as it is."""
+    given = {"desired": desired, "preferences": preferences}
+    return spec.model_copy(update={key: value for key, value in given.items() if value is not None})
+
+
+def woken(spec: AccountSpec) -> AccountSpec:
+    """Give a spec as `wake` wants it: one more wake, and Parked becomes Running."""
+    desired = Desired.RUNNING if spec.desired is Desired.PARKED else spec.desired
+    return spec.model_copy(update={"wake": spec.wake + 1, "desired": desired})
+
+
+def age(account: BridgeAccount) -> tuple[datetime, str]:
+    """Give the key that sorts the oldest first; one without a time is older than any, names decide between equals."""
+    return account.metadata.creation_timestamp or moment(0), account.metadata.name

@@ -17,7 +17,7 @@ from tests.cluster.box.layout import READY, Folder, Options
 ROOT = Path(__file__).parents[3]
 """The checkout, from which everything inside is run too."""
 _UP = 180.0  # seconds until a box must be ready; with a node it takes 10
-_DOWN = 30.0  # seconds until everything must be gone; with a hundred pods it takes 3
+_DOWN = 120.0  # seconds until everything must be gone; a quiet machine takes 3
 _STEP = 0.05  # seconds
 _INSIDE = ("etcd", "certs", "forward", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 _TOOLS = ("kubectl", "kubelet", "kube-proxy")
@@ -113,6 +113,10 @@ class Box:
     def load(self, archive: Path) -> None:
         """Give the node an image: an OCI archive, named as its index says."""
         self.run(*node.load(self.folder, archive), seconds=300)
+
+    def name_image(self, image: str, other: str) -> None:
+        """Give an image of the node a second name."""
+        self.run(*node.tag(self.folder, image, other))
 
     def down(self, logs: Path | None = None) -> list[str]:
         """End it and return what it left behind, which is nothing; `logs` is a folder to which its logs are copied."""

@@ -125,8 +125,14 @@ def _build(source: Ours | Foreign, path: Path) -> None:
         shutil.move(built, path)
 
 
+def go() -> str:
+    """The compiler: the one that tests/setup-cluster.sh has brought, else the machine's."""
+    own = HERE.parents[2] / ".tools" / "go" / "bin" / "go"
+    return str(own) if own.exists() else "go"
+
+
 def _go(arguments: list[str], folder: str, environ: dict[str, str]) -> None:
-    done = subprocess.run(["go", *arguments], cwd=folder, env=environ, stderr=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run([go(), *arguments], cwd=folder, env=environ, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise BuildFailed(f"go {arguments[0]} failed:\n{done.stderr[-4000:]}")
 
@@ -136,7 +142,7 @@ def kwok_stages() -> Path:
     source = PROGRAMS["kwok"]
     path = cache() / f"kwok-stages-{digest(source)}.yaml"
     if not path.exists() and isinstance(source, Foreign):
-        line = ["go", "mod", "download", "-json", f"sigs.k8s.io/kwok@{source.version}"]
+        line = [go(), "mod", "download", "-json", f"sigs.k8s.io/kwok@{source.version}"]
         found = json.loads(subprocess.run(line, check=True, stdout=subprocess.PIPE, cwd="/").stdout)
         stages = Path(found["Dir"]) / "kustomize" / "stage"
         folders = (stages / "node/fast", stages / "node/heartbeat-with-lease", stages / "pod/fast")

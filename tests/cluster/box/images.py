@@ -47,9 +47,9 @@ _APART = "unshare --mount --pid --fork --kill-child --mount-proc sh -c"
 _IN_MEMORY = 'mount -t tmpfs tmpfs /tmp && exec mmdebstrap "$@"'
 
 
-def reference(name: str) -> str:
+def reference(name: str, tag: str = "test") -> str:
     """What pods call the image."""
-    return f"localhost/ponton-{name}:test"
+    return f"localhost/ponton-{name}:{tag}"
 
 
 def archive(name: str) -> Path:

@@ -46,6 +46,11 @@ def load(folder: Folder, archive: Path) -> list[str]:
     return ["ctr", f"--address={folder.containerd}", "--namespace=k8s.io", "images", "import", str(archive)]
 
 
+def tag(folder: Folder, image: str, other: str) -> list[str]:
+    """The command, for inside, that gives an image of containerd a second name."""
+    return ["ctr", f"--address={folder.containerd}", "--namespace=k8s.io", "images", "tag", "--force", image, other]
+
+
 def cni(folder: Folder) -> dict[str, object]:
     """The pods' network: one bridge, addresses from one range, no masquerading (policies shall see true addresses)."""
     addresses = {"type": "host-local", "dataDir": f"{folder.root}/addresses", "ranges": [[{"subnet": PODS}]]}

@@ -1,0 +1,118 @@
+"""The chart installed with all that it bundles, as the tests of this folder and `make demo CLUSTER=1` use it.
+
+    with installed(cluster, folder, ["alice"]) as release:
+        release.cluster.apply(release.account("alice"))
+
+Images are built when something in them has changed, and loaded into our own cluster; a cluster that KUBECONFIG names
+must have them already.
+"""
+
+import base64
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.cluster import chart_kit
+from tests.cluster.box import images
+from tests.cluster.reach import Cluster, Object, until
+
+NAME = "wa"
+FULL = f"{NAME}-ponton"
+GATEWAY = f"{FULL}-sandbox"
+DOMAIN = "example.test"
+READY = 120.0  # seconds from the installation to a gateway that is Ready; it takes about 20
+
+
+@dataclass
+class Release:
+    """One installation in a namespace of its own; `users` are the owners' names and passwords at its Prosody."""
+
+    cluster: Cluster
+    namespace: str
+    folder: Path
+    users: dict[str, str]
+    values: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def ca_file(self) -> Path:
+        """Where the authority of its Prosody is kept once somebody has asked for it."""
+        return self.folder / "ca.crt"
+
+    def helm(self, *line: str, values: Mapping[str, Any] | None = None) -> str:
+        """Run Helm on it."""
+        place = (f"--kubeconfig={self.cluster.kubeconfig}", "--namespace", self.namespace)
+        return chart_kit.helm(*line, *place, values=values)
+
+    def upgrade(self, *line: str, **values: Any) -> str:  # noqa: ANN401  # parts of values
+        """Upgrade it, with values changed at the top."""
+        return self.helm("upgrade", NAME, str(chart_kit.CHART), *line, values={**self.values, **values})
+
+    def kubectl(self, *line: str, text: str | None = None) -> str:
+        """Run kubectl in the namespace."""
+        return self.cluster.kubectl("-n", self.namespace, *line, text=text)
+
+    def get(self, *line: str) -> Object:
+        """Read one object of the namespace, or a list."""
+        return self.cluster.get("-n", self.namespace, *line)
+
+    def secret(self, name: str) -> dict[str, str]:
+        """Give what a Secret holds."""
+        return {key: base64.b64decode(text).decode() for key, text in self.get("secret", name)["data"].items()}
+
+    def condition(self, what: str, kind: str) -> tuple[str, str]:
+        """Give status and reason of a condition of an object (ba/alice), ('', '') without it."""
+        found = self.get(what).get("status", {}).get("conditions", [])
+        return next(((one["status"], one["reason"]) for one in found if one["type"] == kind), ("", ""))
+
+    def ready(self, what: str = f"bg/{GATEWAY}", seconds: float = READY) -> None:
+        """Wait until an object is Ready."""
+        until(f"{what} is Ready", lambda: self.condition(what, "Ready")[0] == "True", seconds)
+
+    def account(self, owner: str, **spec: Any) -> Object:  # noqa: ANN401  # parts of a resource
+        """Give an account of an owner as kubectl makes it."""
+        return {
+            "apiVersion": "ponton.im/v1alpha1",
+            "kind": "BridgeAccount",
+            "metadata": {"name": owner, "namespace": self.namespace},
+            "spec": {"owner": f"{owner}@{DOMAIN}", "gatewayRef": {"name": GATEWAY}, **spec},
+        }
+
+    def pods(self, account: str = "") -> list[Object]:
+        """Give the shards' pods, or those of one account."""
+        chosen = f"ponton.im/account={account}" if account else "app.kubernetes.io/component=shard"
+        return list(self.get("pods", "-l", chosen)["items"])
+
+    def redis(self, *command: str) -> list[str]:
+        """Ask the bundled Redis as the control plane; gives the lines of its answer."""
+        line = 'REDISCLI_AUTH=$(cat /run/ponton/password) exec redis-cli --user ponton "$@"'
+        return self.kubectl("exec", f"{FULL}-redis-0", "--", "sh", "-c", line, "sh", *command).split("\n")[:-1]
+
+
+@contextmanager
+def installed(cluster: Cluster, folder: Path, owners: list[str], **values: Any) -> Iterator[Release]:  # noqa: ANN401
+    """Install the chart in a new namespace at the restricted level, and wait until its gateway is Ready."""
+    if cluster.box:
+        for name in images.IMAGES:
+            cluster.box.load(images.archive(name))
+    with cluster.namespace() as namespace:
+        release = Release(cluster, namespace, folder, {owner: f"{owner}-password" for owner in owners})
+        release.values = {**usual(), **values}
+        users = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "users", "namespace": namespace}}
+        cluster.apply({**users, "stringData": release.users})
+        release.helm("install", NAME, str(chart_kit.CHART), values=release.values)
+        release.ready()
+        yield release
+
+
+def usual() -> dict[str, Any]:
+    """Give values for all that is bundled, with the images of this checkout."""
+
+    def image(name: str) -> dict[str, str]:
+        repository, _, tag = images.reference(name).rpartition(":")
+        return {"repository": repository, "tag": tag, "pullPolicy": "Never"}
+
+    bundled = {name: {"enabled": True, "image": image(name)} for name in ("redis", "prosody", "sandbox")}
+    bundled["prosody"] |= {"usersSecret": "users", "domain": DOMAIN}
+    return {"images": {name: image(name) for name in ("operator", "bridge")}, **bundled}
