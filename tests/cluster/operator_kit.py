@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from tests.harness.redis import free_port
 ROOT = Path(__file__).parents[2]
 SECONDS = 90.0
 NAME = "accounts"
+RBAC = "rbac.authorization.k8s.io/v1"
 DOORS = "ponton-frontdesk"  # the ClusterRole of front desks
 _ROW = re.compile(r"^\| (`.*?`.*?) \| ([a-z, ]+) \|", re.MULTILINE)
 _GROUPS = {
@@ -55,10 +57,11 @@ def rights(heading: str = "The accounts operator") -> tuple[list[Object], list[O
 
 @dataclass(slots=True)
 class Bed:
-    """A namespace with the service account of the operator `name`."""
+    """A namespace that the operator `name` serves; in `home` are its service account and Lease."""
 
     cluster: Cluster
     namespace: str
+    home: str
     folder: Path
     since: int
     name: str = NAME
@@ -138,16 +141,41 @@ class Bed:
     @property
     def user(self) -> str:
         """Who the operator is."""
-        return f"system:serviceaccount:{self.namespace}:{self.name}"
+        return f"system:serviceaccount:{self.home}:{self.name}"
 
     # ---- the operator ----------------------------------------------------------------------------------------------
 
-    def kubeconfig(self) -> Path:
-        """Write a KUBECONFIG of the service account."""
-        token = self.cluster.kubectl("create", "token", self.name, "-n", self.namespace).strip()
+    def grant(self) -> None:
+        """Give the operator its rights in the namespace."""
+        rules, _ = rights(f"The {self.name} operator")
+        subject = [{"kind": "ServiceAccount", "name": self.name, "namespace": self.home}]
+        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": self.name}
+        self.cluster.apply(
+            self.named(RBAC, "Role", self.name, rules=rules),
+            self.named(RBAC, "RoleBinding", self.name, roleRef=role, subjects=subject),
+        )
+
+    def revoke(self) -> None:
+        """Take them away, and wait until the API server knows."""
+        self.cluster.kubectl("delete", "rolebinding", self.name, "-n", self.namespace)
+        until("the right is gone", lambda: not self.may("list", "pods"), 30)
+
+    def may(self, *what: str) -> bool:
+        """Whether the operator has a right in the namespace, as kubectl asks for it."""
+        try:
+            return "yes" in self.cluster.kubectl("auth", "can-i", *what, f"--as={self.user}", "-n", self.namespace)
+        except subprocess.CalledProcessError:  # how kubectl says no
+            return False
+
+    def kubeconfig(self, port: int = 0) -> Path:
+        """Write a KUBECONFIG of the service account; with a port the way to the API server leads through that."""
+        token = self.cluster.kubectl("create", "token", self.name, "-n", self.home).strip()
         config = yaml.safe_load(self.cluster.kubeconfig.read_text())
         config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
-        path = self.folder / "kubeconfig"
+        if port:
+            for each in config["clusters"]:
+                each["cluster"]["server"] = f"https://127.0.0.1:{port}"
+        path = self.folder / f"kubeconfig-{port}"
         path.write_text(yaml.safe_dump(config))
         return path
 
@@ -171,7 +199,7 @@ class Program:
         self._environment = {
             "PATH": os.environ["PATH"],
             "KUBECONFIG": str(bed.kubeconfig()),
-            "POD_NAMESPACE": bed.namespace,
+            "POD_NAMESPACE": bed.home,
             "PONTON_NAMESPACES": bed.namespace,
             "PONTON_METRICS_PORT": str(free_port()),
             "PONTON_SHARD_IMAGE": "ponton-bridge:test",
@@ -199,6 +227,17 @@ class Program:
             self._process.terminate()
             self._process.wait(SECONDS)
 
+    def metrics(self) -> str:
+        """Give what Prometheus would read."""
+        url = f"http://127.0.0.1:{self._environment['PONTON_METRICS_PORT']}/metrics"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return str(answer.read().decode())
+
+    def let_go(self) -> int:
+        """Count the accounts whose finalizer was taken off, whichever way."""
+        by_name = re.findall(r'"event":"namespace_let_go".*"accounts":(\d+)', self.log.read_text())
+        return self.said("account_deleted") + sum(map(int, by_name))
+
     def said(self, event: str) -> int:
         """Count the logged events of a name."""
         if not self.log.exists():
@@ -208,33 +247,41 @@ class Program:
 
 @contextmanager
 def bed(cluster: Cluster, namespace: str, folder: Path, name: str = NAME) -> Iterator[Bed]:
-    """Give a namespace what the operator needs: the definitions, a service account, its rights."""
+    """Give a namespace what the operator needs: the definitions, a service account (elsewhere), its rights."""
+    with cluster.namespace() as home:
+        made = _furnish(cluster, namespace, home, folder, name)
+        try:
+            yield made
+        finally:
+            cluster.kubectl("delete", "clusterrole,clusterrolebinding", f"{namespace}-{name}")
+
+
+def _furnish(cluster: Cluster, namespace: str, home: str, folder: Path, name: str) -> Bed:
     assert cluster.box
     for file in sorted((ROOT / "crds").glob("*.yaml")):
         cluster.kubectl("apply", "--server-side", "-f", str(file))
     cluster.kubectl(
         "wait", "--for=condition=Established", "crd", "bridgeaccounts.ponton.im", "bridgegateways.ponton.im"
     )
-    made = Bed(cluster, namespace, folder, cluster.box.folder.audit_log.stat().st_size, name)
-    inside, outside = rights(f"The {name} operator")
+    made = Bed(cluster, namespace, home, folder, cluster.box.folder.audit_log.stat().st_size, name)
+    _, outside = rights(f"The {name} operator")
     lease = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}
-    subject = [{"kind": "ServiceAccount", "name": name, "namespace": namespace}]
-    rbac, role = "rbac.authorization.k8s.io/v1", {"apiGroup": "rbac.authorization.k8s.io", "name": name}
+    subject = [{"kind": "ServiceAccount", "name": name, "namespace": home}]
+    role = {"apiGroup": "rbac.authorization.k8s.io", "name": name}
     wide = f"{namespace}-{name}"
+    own = {"metadata": {"name": name, "namespace": home}}
     cluster.apply(
-        made.named("v1", "ServiceAccount", name),
-        made.named(rbac, "Role", name, rules=[*inside, lease]),
-        made.named(rbac, "RoleBinding", name, roleRef=role | {"kind": "Role"}, subjects=subject),
-        {"apiVersion": rbac, "kind": "ClusterRole", "metadata": {"name": wide}, "rules": outside},
+        {"apiVersion": "v1", "kind": "ServiceAccount", **own},
+        {"apiVersion": RBAC, "kind": "Role", **own, "rules": [lease]},
+        {"apiVersion": RBAC, "kind": "RoleBinding", **own, "roleRef": role | {"kind": "Role"}, "subjects": subject},
+        {"apiVersion": RBAC, "kind": "ClusterRole", "metadata": {"name": wide}, "rules": outside},
         {
-            "apiVersion": rbac,
+            "apiVersion": RBAC,
             "kind": "ClusterRoleBinding",
             "metadata": {"name": wide},
             "roleRef": role | {"kind": "ClusterRole", "name": wide},
             "subjects": subject,
         },
     )
-    try:
-        yield made
-    finally:
-        cluster.kubectl("delete", "clusterrole,clusterrolebinding", wide)
+    made.grant()
+    return made

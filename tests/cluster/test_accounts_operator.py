@@ -7,13 +7,17 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from tests.cluster.box import audit
-from tests.cluster.operator_kit import SECONDS, Bed, bed
+from tests.cluster.operator_kit import RBAC, SECONDS, Bed, bed
 from tests.cluster.reach import Cluster, until
+from tests.cluster.relay import relay
 from tests.harness.redis import RedisServer
 
 
@@ -57,6 +61,16 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
         runner.run(server.start())
         yield server
         runner.run(server.stop())
+
+
+@pytest.fixture
+def there(here: Bed, prosody: tuple[int, list[bytes]], redis: RedisServer) -> Iterator[Bed]:
+    """Another namespace of the same operator."""
+    with here.cluster.namespace() as name:
+        made = replace(here, namespace=name)
+        made.gateway(prosody[0], redis.port)
+        made.grant()
+        yield made
 
 
 @pytest.fixture
@@ -162,13 +176,92 @@ def test_a_deletion_leaves_nothing(here: Bed, prosody: tuple[int, list[bytes]]) 
         assert allowed(here.calls())
 
 
-def test_a_namespace_can_be_removed(here: Bed) -> None:
-    """The finalizers go at once, so the namespace does, too."""
-    with here.operator():
+@pytest.mark.parametrize("first", ["whatever comes", "the rights"])
+def test_a_namespace_can_be_removed(here: Bed, first: str) -> None:
+    """The finalizers go at once, so the namespace does, too; also when the operator's Role is the first to go."""
+    with here.operator() as program:
         here.cluster.apply(*(here.account(f"acc-{number}") for number in range(5)))
         until("pods", lambda: len(here.pods()) == 5, SECONDS)
+        if first == "the rights":
+            here.revoke()
         here.cluster.kubectl("delete", "namespace", here.namespace, "--timeout=60s")
+        assert 5 == program.let_go()
+        assert 1 == program.said("operator_works")
     here.cluster.kubectl("create", "namespace", here.namespace)  # whoever made it removes it
+
+
+def test_a_namespace_without_rights_disturbs_no_other(here: Bed, there: Bed) -> None:
+    """Left out and told; served when rights come, without a restart; left out again when they go; removed all the same.
+
+    The connections are cut as an API server ends watches by itself, twice an hour: only a new one is refused.
+    """
+    there.revoke()
+    server = urlsplit(yaml.safe_load(here.cluster.kubeconfig.read_text())["clusters"][0]["cluster"]["server"])
+    both = f"{there.namespace},{here.namespace}"
+    with relay(server.port or 443) as way, here.operator(
+        PONTON_NAMESPACES=both, KUBECONFIG=str(here.kubeconfig(way.port))
+    ) as program:  # fmt: skip
+        until("it is told", lambda: program.said("namespace_left_out") == 1, SECONDS)
+        there.cluster.apply(there.account("acc-2"))
+        here.cluster.apply(here.account("acc-1"))
+        until("a pod", lambda: here.pods("acc-1"), SECONDS)
+        assert f'ponton_namespace_served{{name="{there.namespace}"}} 0.0' in program.metrics()
+        assert [] == there.pods()
+
+        there.grant()
+        until("a pod there", lambda: there.pods("acc-2"), SECONDS)
+        there.cluster.apply(there.account("acc-3"))
+        until("what came later", lambda: there.pods("acc-3"), SECONDS)
+        assert f'ponton_namespace_served{{name="{there.namespace}"}} 1.0' in program.metrics()
+        assert 1 == program.said("namespace_served")
+
+        names = ("acc-2", "acc-3")
+        until("rest", lambda: {there.reason(name) for name in names} == {"Unschedulable"}, SECONDS)
+        there.revoke()
+        way.cut()
+        until("it is left out", lambda: program.said("namespace_left_out") == 2, SECONDS)
+        here.cluster.apply(here.account("acc-4"))
+        until("a pod here", lambda: here.pods("acc-4"), SECONDS)
+
+        there.cluster.kubectl("delete", "namespace", there.namespace, "--timeout=110s")
+        assert (1, 0) == (program.said("namespace_let_go"), program.said("namespace_held_up"))
+        here.cluster.apply(here.account("acc-5"))
+        until("one more", lambda: here.pods("acc-5"), SECONDS)
+        assert 1 == program.said("operator_works")
+        assert 0 == program.said("plan_failed")
+
+
+def test_a_gateway_says_that_a_right_is_missing(here: Bed) -> None:
+    """Where its status may still be written; the condition goes when the right is back."""
+
+    def missing() -> bool:
+        status = here.cluster.get("bg", "wa", "-n", here.namespace).get("status") or {}
+        return "RightsMissing" in {one["type"] for one in status.get("conditions", ())}
+
+    role = here.cluster.get("role", here.name, "-n", here.namespace)
+    less = [rule for rule in role["rules"] if rule["resources"] != ["pods"]]
+    here.cluster.apply(here.named(RBAC, "Role", here.name, rules=less))
+    with here.operator() as program:
+        until("it is told", missing, SECONDS)
+        assert 1 == program.said("namespace_left_out")
+        here.grant()
+        until("it is told no more", lambda: not missing(), SECONDS)
+        here.cluster.apply(here.account("acc-1"))
+        until("a pod", lambda: here.pods("acc-1"), SECONDS)
+
+
+def test_a_namespace_that_nobody_knew_is_told(here: Bed) -> None:
+    """An operator that starts when the rights are gone knows no names: it says so, and a person's command helps."""
+    here.cluster.apply(here.account("acc-1"))
+    here.revoke()
+    here.cluster.kubectl("delete", "namespace", here.namespace, "--wait=false")
+    with here.operator() as program:
+        until("it is told", lambda: program.said("namespace_held_up"), SECONDS)
+        here.cluster.kubectl(
+            "patch", "ba", "acc-1", "-n", here.namespace, "--type=merge", "-p", '{"metadata":{"finalizers":null}}'
+        )
+        here.cluster.kubectl("wait", "--for=delete", f"namespace/{here.namespace}", "--timeout=60s")
+    here.cluster.kubectl("create", "namespace", here.namespace)
 
 
 @pytest.mark.timeout(900)

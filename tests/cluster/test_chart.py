@@ -24,6 +24,7 @@ from tests.cluster.chart_kit import (
     sandbox_gateway,
     selects,
 )
+from tests.cluster.operator_kit import rights
 
 OPERATORS = ("accounts", "gateways", "scaler")
 
@@ -99,12 +100,50 @@ def test_no_right_is_a_wildcard(everything: list[Object]) -> None:
 
 def test_secrets_are_reached_in_the_namespaces_that_are_served_only(everything: list[Object]) -> None:
     """What holds in the whole cluster is never bound to a right on secrets, and no right on pods."""
-    bound = {binding["roleRef"]["name"] for binding in of_kind(everything, "ClusterRoleBinding")}
     for role in of_kind(everything, "ClusterRole"):
         resources = {word for rule in role["rules"] for word in rule["resources"]}
         assert not resources & {"secrets", "pods", "configmaps"}
-        assert role["metadata"]["name"] not in bound or {"nodes"} == resources
     assert {"bridges", "bridges-b"} == {role["metadata"]["namespace"] for role in of_kind(everything, "Role")}
+
+
+def said(rules: list[Object]) -> set[tuple[str, str, str]]:
+    """Give group, resource and verb of all that is allowed."""
+    return {
+        (group, resource, verb)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+@pytest.mark.parametrize("nodes", [True, False])
+def test_what_holds_in_the_whole_cluster_is_listed_here(nodes: bool) -> None:  # noqa: FBT001  # a case
+    """All of it, for the accounts operator alone (adr/0009): an account is reached by its name, and none is listed."""
+    objects = render({**EVERYTHING, "operators": {"watchNodes": nodes}})
+    (binding,) = of_kind(objects, "ClusterRoleBinding")
+    assert [{"kind": "ServiceAccount", "name": "wa-ponton-accounts", "namespace": NAMESPACE}] == binding["subjects"]
+    always = {
+        ("ponton.im", "bridgeaccounts", "get"),
+        ("ponton.im", "bridgeaccounts", "patch"),
+        ("", "namespaces", "get"),
+    }
+    asked = {("", "nodes", "list"), ("", "nodes", "watch")} if nodes else set()
+    assert always | asked == said(named(objects, "ClusterRole", binding["roleRef"]["name"])["rules"])
+    assert 2 == len(of_kind(objects, "ClusterRole"))  # the other one is the front desks', bound in namespaces only
+
+
+@pytest.mark.parametrize("name", ["accounts", "gateways"])
+def test_an_operator_has_the_rights_of_its_page_and_no_more(everything: list[Object], name: str) -> None:
+    """In a namespace that it serves, and in the cluster; with these its program is tried on an API server."""
+    inside, outside = rights(f"The {name} operator")
+    assert said(inside) == said(named(everything, "Role", f"wa-ponton-{name}")["rules"])
+    bound = [
+        one["roleRef"]["name"]
+        for one in of_kind(everything, "ClusterRoleBinding")
+        if {f"wa-ponton-{name}"} == {who["name"] for who in one["subjects"]}
+    ]
+    assert said(outside) == {found for role in bound for found in said(named(everything, "ClusterRole", role)["rules"])}
 
 
 @pytest.mark.parametrize("name", OPERATORS)

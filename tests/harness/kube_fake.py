@@ -47,6 +47,8 @@ class KubeFake:
     changed: threading.Condition = field(default_factory=threading.Condition)
     closed: bool = False
     down: bool = False  # whether every call is answered 503, and watches break off
+    forbidden: set[str] = field(default_factory=set)  # namespaces: calls are answered 403, watches break off
+    granted: set[tuple[str, str]] = field(default_factory=set)  # (verb, plural) allowed there all the same
 
     def client(self) -> Client:
         """Connect to it."""
@@ -94,6 +96,9 @@ class KubeFake:
         if rest[:1] == ["namespaces"] and len(rest) > 2:
             namespace, rest = rest[1], rest[2:]
         plural, name, part = (*rest, "", "", "")[:3]
+        verb = "LIST" if method == "GET" and not name else method
+        if namespace in self.forbidden and (verb, f"{plural}/{part}" if part else plural) not in self.granted:
+            raise Refused(403, "Forbidden")
         with self.changed:
             waiting = self.refuse.get((method, plural))
             if waiting:
@@ -184,7 +189,7 @@ class KubeFake:
         after = int(query.get("resourceVersion") or 0)
         until = time.monotonic() + float(query.get("timeoutSeconds") or 60)
         labels, bookmark = query.get("labelSelector", ""), after
-        while not (self.closed or self.down):
+        while not (self.closed or self.down or namespace in self.forbidden):
             with self.changed:
                 if after < self.oldest:
                     yield {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}}
@@ -258,7 +263,7 @@ def kube_fake(special: KubeFake | None = None) -> Iterator[KubeFake]:
         def _stream(self, path: str, query: dict[str, str]) -> None:
             rest = path.strip("/").split("/")
             namespace = rest[rest.index("namespaces") + 1] if "namespaces" in rest else ""
-            self.send_response(200)
+            self.send_response(403 if namespace in fake.forbidden else 200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Connection", "close")
             self.end_headers()

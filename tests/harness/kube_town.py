@@ -20,6 +20,7 @@ from ponton_operator.cluster.kube_api import KubeApi
 from ponton_operator.cluster.metrics import Metrics
 from ponton_operator.operators.accounts import AccountsOperator
 from ponton_operator.operators.guard import Context, Settings
+from ponton_operator.operators.reach import Reach
 from ponton_operator.resources.account import FINALIZER
 from tests.harness.kube_fake import Key, KubeFake, Obj, Refused
 
@@ -63,6 +64,7 @@ class Town:
     writes: float = 0.0
     log: io.StringIO = field(default_factory=io.StringIO)
     operator: AccountsOperator = field(init=False)
+    reach: Reach = field(init=False)
     seen: int = 0
     running: bool = False
 
@@ -75,7 +77,9 @@ class Town:
         settings = Settings(
             "accounts", self.namespaces, "ponton", "one", image=self.image, writes=self.writes, nodes=True
         )
-        context = Context(settings, KubeApi(self.fake.client(), self.writes), Log(out=self.log), Metrics("test", "0"))
+        log, metrics = Log(out=self.log), Metrics("test", "0")
+        self.reach = Reach(self.namespaces, log, metrics)
+        context = Context(settings, KubeApi(self.fake.client(), self.writes), log, metrics, self.reach)
         self.operator = AccountsOperator(context)
 
     # ---- people ------------------------------------------------------------------------------------------------

@@ -139,6 +139,39 @@ async def test_a_process_that_was_stopped_writes_no_more(fake: DiscoFake, tmp_pa
         assert not here.pods()
 
 
+@pytest.mark.timeout(200)
+async def test_a_namespace_that_is_refused_ends_nothing(fake: DiscoFake, tmp_path: Path) -> None:
+    """Kopf's watches in it wait, whether it is refused at the start or later; those of the other namespace go on."""
+    here = Town(fake)
+    here.gateway()
+    here.gateway("other")
+    fake.forbidden.add("other")
+
+    def watched() -> list[str]:
+        return [path for _, path in fake.asked if "watch=true" in path and "/namespaces/other/" in path]
+
+    async with replica(fake, tmp_path, "one", PONTON_NAMESPACES=f"other,{NS}") as one:
+        await until(lambda: one.said("namespace_left_out"), one)
+        here.account()
+        await until(here.pods, one)
+        assert [] == watched()
+        fake.forbidden.clear()
+        await until(lambda: one.said("namespace_served"), one)
+        await until(lambda: len(watched()) == 3, one)
+        fake.forbidden.add("other")
+        await until(lambda: len(one.said("namespace_left_out")) == 2, one)
+        here.account("acc-2", owner="b@example.test")
+        await until(lambda: here.pods("acc-2"), one)
+        assert len(watched()) <= 6  # each was refused once at most, and waits
+        assert (await ask(one.port, b"GET /healthz HTTP/1.1\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        metrics = await ask(one.port, b"GET /metrics HTTP/1.1\r\n\r\n")
+        assert b'ponton_namespace_served{name="other"} 0.0' in metrics
+        assert b'ponton_events_total{event="namespace_left_out"} 2.0' in metrics
+        assert "Traceback" not in one.log.read_text()
+        one.process.terminate()
+        assert 0 == await asyncio.wait_for(one.process.wait(), SECONDS)
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "code", "words"),
     [

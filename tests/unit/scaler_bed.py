@@ -19,6 +19,7 @@ from ponton_operator.cluster.kube_errors import Conflict, KubeError, NotFound
 from ponton_operator.cluster.kube_kinds import ACCOUNTS, GATEWAYS, PODS, SECRETS, Kind, Obj
 from ponton_operator.cluster.metrics import Metrics
 from ponton_operator.operators.guard import Context, Settings
+from ponton_operator.operators.reach import Reach
 from ponton_operator.resources.account import BridgeAccount
 from tests.unit.fleet_kit import EPOCH, NOW
 
@@ -193,7 +194,8 @@ class Bed:
     def context(self) -> Context:
         """Give what an operator works with."""
         settings = Settings("scaler", (PLACE,), PLACE, "me")
-        return Context(settings, self.api, self.log, Metrics("operator scaler", "1"))
+        metrics = Metrics("operator scaler", "1")
+        return Context(settings, self.api, self.log, metrics, Reach((PLACE,), self.log, metrics))
 
     def make_beats(self) -> Beats:
         """Give the reader of heartbeats."""

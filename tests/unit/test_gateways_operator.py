@@ -15,6 +15,7 @@ from ponton_operator.cluster.metrics import Metrics
 from ponton_operator.operators import gateways
 from ponton_operator.operators.gateways import Gateways, read_installation
 from ponton_operator.operators.guard import Context, Settings
+from ponton_operator.operators.reach import Reach
 from ponton_operator.plan.desk_epochs import SPENT
 from ponton_operator.plan.manifests_base import decoded
 from tests.harness.kube_fake import KubeFake, Refused, kube_fake
@@ -29,12 +30,14 @@ CLOSED = 1  # a port where nobody listens
 class Bed:
     """An operator and its cluster; events come as a watch would bring them, in order."""
 
-    def __init__(self, fake: KubeFake) -> None:
+    def __init__(self, fake: KubeFake, namespaces: tuple[str, ...] = ()) -> None:
         self.fake = fake
         self.log = io.StringIO()
         self.api = KubeApi(fake.client(), writes=0)
-        settings = Settings("gateways", (), "ponton", "me", image="ponton-bridge:1")
-        context = Context(settings, self.api, Log(out=self.log), Metrics("t", "0"))
+        settings = Settings("gateways", namespaces, "ponton", "me", image="ponton-bridge:1")
+        log, metrics = Log(out=self.log), Metrics("t", "0")
+        self.reach = Reach(namespaces, log, metrics)
+        context = Context(settings, self.api, log, metrics, self.reach)
         self.operator = Gateways(context, read_installation(ENVIRONMENT))
         self.secret("prosody", master=MASTER, token="t" * 16)
         self.secret("redis", url=f"redis://admin:word@127.0.0.1:{CLOSED}/0")
@@ -282,3 +285,45 @@ def test_the_installation_is_read_from_the_environment() -> None:
         "PONTON_FRONTDESK_PRIORITY_CLASS": "p",
     }).desk  # fmt: skip
     assert ("i", "r", "Never", "p") == (full.image, full.role, full.pull_policy, full.priority_class)
+
+
+async def test_a_namespace_that_is_refused_is_not_asked_every_moment(bed: Bed) -> None:
+    """Its gateways are dropped with the first refusal, and looked at again when it is served again."""
+    other = Bed(bed.fake, ("bridges", "others"))
+    bed.gateway()
+    await other.operator.start()
+    await other.event(bed.fake.get(GATEWAY, "bridges", "wa") or {})
+    await settled(other, lambda: other.reason("RedisReachable"))
+    await other.account("acc-1", phase="Running")
+    bed.fake.forbidden.add("bridges")
+    keeping = asyncio.create_task(other.reach.keep(other.operator))
+    await until(lambda: not other.operator._known)
+    assert '"event":"namespace_left_out"' in other.log.getvalue()
+    asked = len(bed.fake.asked)
+    await other.event(bed.fake.get(GATEWAY, "bridges", "wa") or {})  # a late word
+    await asyncio.sleep(0.5)  # several of its rounds
+    assert {"/apis/ponton.im/v1alpha1/namespaces/bridges/bridgegateways"} >= {
+        path.partition("?")[0] for _, path in bed.fake.asked[asked:]
+    }
+    bed.fake.forbidden.clear()
+    looks = other.looks()
+    await until(lambda: other.looks() > looks)
+    assert 1 == other.operator._tally.counts("bridges/wa").accounts
+    keeping.cancel()
+    await other.operator.close()
+    other.api.close()
+
+
+async def test_a_sweep_leaves_those_alone_that_it_cannot_see(bed: Bed) -> None:
+    """Accounts of a namespace that is left out are not gone for that."""
+    other = Bed(bed.fake, ("bridges", "others"))
+    await other.operator.start()
+    await other.account("acc-1", phase="Running")
+    other.reach.refuse("bridges")
+    await other.operator._sweep()
+    assert 1 == other.operator._tally.counts("bridges/wa").accounts
+    await other.reach.begin(other.operator)
+    await other.operator._sweep()
+    assert 0 == other.operator._tally.counts("bridges/wa").accounts
+    await other.operator.close()
+    other.api.close()

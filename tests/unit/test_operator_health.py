@@ -42,6 +42,8 @@ def test_figures_are_counted_under_their_names() -> None:
     metrics.step("pod", 0.1)
     metrics.state("running", "wa", 3)
     metrics.event("shard_started")
+    metrics.served("bridges", yes=True)
+    metrics.served("bridges-b", yes=False)
     text = metrics.text().decode()
     for line in (
         'ponton_build_info{program="operator accounts",version="1.2"} 1.0',
@@ -53,5 +55,7 @@ def test_figures_are_counted_under_their_names() -> None:
         'ponton_start_step_seconds_count{step="pod"} 1.0',
         'ponton_state{gateway="wa",what="running"} 3.0',
         'ponton_events_total{event="shard_started"} 1.0',
+        'ponton_namespace_served{name="bridges"} 1.0',
+        'ponton_namespace_served{name="bridges-b"} 0.0',
     ):
         assert line in text

@@ -110,6 +110,30 @@ async def test_what_watches_tell_is_taken_in() -> None:
     await here.close()
 
 
+async def test_a_namespace_that_is_left_out_is_not_looked_at() -> None:
+    """Nothing of it is held, its connection is closed; what is seen later is taken in anew."""
+    bed = Bed.of(served(), pods=[pod_object("acc-1")])
+    here = operator(bed)
+    await here.start()
+    await until(bed, 1)
+    here._context.reach.refuse(PLACE)
+    await here.left_out(PLACE)
+    assert ({}, {}, []) == (here._fleet.gateways, here._fleet.pods, here._fleet.accounts((PLACE, "wa")))
+    assert [True] == [door.closed for door in bed.doors]
+    await here._see(PODS, pod_object("acc-1"), gone=False)
+    assert {} == here._fleet.pods
+    done = len(bed.pages)
+    await asyncio.sleep(0.15)
+    assert done == len(bed.pages)
+    await here.take(PLACE)
+    assert (1, 1) == (len(here._fleet.accounts((PLACE, "wa"))), len(here._fleet.pods))
+    await asyncio.sleep(0.15)
+    assert done == len(bed.pages)  # it is not served before all is taken in
+    await here._context.reach.begin(here)
+    await until(bed, done + 1)
+    await here.close()
+
+
 async def test_three_kinds_are_watched_by_events_only() -> None:
     """No handler of kopf's that writes: no creation, update, deletion, timer, daemon or index."""
     bed, registry = Bed.of(), kopf.OperatorRegistry()
@@ -121,5 +145,10 @@ async def test_three_kinds_are_watched_by_events_only() -> None:
     assert [] == [handler for part in others for handler in part.get_all_handlers()]
     (seen,) = [cast("Seen", handler.fn) for handler in watching if "gateways" in str(handler.id)]
     await seen(event={"type": "ADDED", "object": gateway_object()})
-    assert [(PLACE, "wa")] == list(here._fleet.gateways)
+    assert [] == list(here._fleet.gateways)  # nothing counts before a namespace was taken in
+    await here.start()
+    other = gateway_object()
+    other["metadata"]["name"] = "other"
+    await seen(event={"type": "ADDED", "object": other})
+    assert [(PLACE, "wa"), (PLACE, "other")] == list(here._fleet.gateways)
     await here.close()

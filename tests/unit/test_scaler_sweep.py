@@ -51,7 +51,7 @@ class World:
 async def world(bed: Bed) -> World:
     """Let the scaler have seen everything."""
     made = World(bed)
-    await made.fleet.load(bed.api, (PLACE,))
+    await made.fleet.load(bed.api, PLACE)
     return made
 
 
@@ -331,14 +331,14 @@ async def test_what_vanished_unseen_is_dropped() -> None:
     """Accounts, pods and gateways whose deletion no watch told are found by their names; the others stay."""
     pods = [pod_object("acc-1"), pod_object("acc-2")]
     here = await world(Bed.of(served("acc-1"), served("acc-2"), pods=pods))
-    assert 0 == await here.fleet.tidy(here.api, (PLACE,))
+    assert 0 == await here.fleet.tidy(here.api, PLACE)
     del here.api.objects[ACCOUNTS, PLACE, "acc-2"]
     del here.api.objects[PODS, PLACE, f"acc-2-{EPOCH}"]
-    assert 2 == await here.fleet.tidy(here.api, (PLACE,))
+    assert 2 == await here.fleet.tidy(here.api, PLACE)
     assert ["acc-1"] == [account.metadata.name for account in here.fleet.accounts(KEY)]
     assert {(PLACE, "acc-1")} == here.fleet.pods.keys()
     del here.api.objects[GATEWAYS, PLACE, "wa"]
-    assert 1 == await here.fleet.tidy(here.api, ())
+    assert 1 == await here.fleet.tidy(here.api, "")
     assert {} == here.fleet.gateways
 
 

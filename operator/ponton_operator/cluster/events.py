@@ -41,6 +41,10 @@ class OperatorEvent(StrEnum):
     """What only operators on a cluster log; docs/operators.md lists them (tested)."""
 
     OPERATOR_STANDS_BY = "operator_stands_by"  # until the Lease is free
+    NAMESPACE_LEFT_OUT = "namespace_left_out"  # we may not see it (any more); asked again; the others are served
+    NAMESPACE_SERVED = "namespace_served"  # we may see it after all
+    NAMESPACE_LET_GO = "namespace_let_go"  # it is being removed: finalizers were taken off without it; with a count
+    NAMESPACE_HELD_UP = "namespace_held_up"  # accounts that we do not know keep it from going: a person has to act
     OPERATOR_WORKS = "operator_works"  # it has the Lease
     OPERATOR_ENDED = "operator_ended"  # as told; the Lease is free again
     ACCOUNT_REFUSED = "account_refused"  # it is not as this version knows accounts; nothing is done about it

@@ -23,6 +23,7 @@ from ponton_operator.cluster.kube_shards import KubeShards
 from ponton_operator.cluster.reconcile import Held, Stale, Template
 from ponton_operator.plan.manifests_shard import shard_name
 from ponton_operator.plan.merge import status_patch
+from ponton_operator.plan.reach import is_going
 from ponton_operator.plan.values import Clean, Observed, Outcome, Process, Start
 from ponton_operator.resources.account import FINALIZER, AccountStatus, BridgeAccount
 from ponton_operator.resources.base import is_paused
@@ -48,8 +49,7 @@ class Going:
         at, going = self._known.get(namespace, (-NAMESPACE_FRESH, False))
         if now - at >= NAMESPACE_FRESH:
             try:
-                found = await self._api.get(NAMESPACES, "", namespace)
-                going = bool((found.get("metadata") or {}).get("deletionTimestamp"))
+                going = is_going(await self._api.get(NAMESPACES, "", namespace))
             except KubeError:
                 going = False
             self._known[namespace] = now, going
@@ -132,6 +132,7 @@ class KubeBackend:
             await self._finalizers(mine, (*meta.finalizers, FINALIZER))
         elif meta.deletion_timestamp is not None and await self.going.ask(meta.namespace):
             self._terminating.add(name)
+            return  # perhaps we have no right to look any more
         if mine.pending and now >= mine.pending.due:
             await self.shards.go_on(mine)
         for pod in list(self.shards.pods.of(meta.namespace, name).values()):

@@ -33,28 +33,34 @@ class Fleet:
     pods: dict[Key, Sized] = field(default_factory=dict)  # by account; of several the one of the highest epoch
     _accounts: dict[Key, dict[Key, BridgeAccount]] = field(default_factory=dict)  # by gateway
 
-    async def load(self, api: KubeApi, namespaces: tuple[str, ...]) -> None:
-        """Take in what there is. Raises KubeError."""
-        for namespace in namespaces or ("",):
-            for kind, labels in _SEEN:
-                async for page in api.pages(kind, namespace, labels):
-                    for item in page:
-                        self.take(kind, item, gone=False)
+    async def load(self, api: KubeApi, namespace: str) -> None:
+        """Take in what there is in a namespace, '' for the cluster. Raises KubeError."""
+        for kind, labels in _SEEN:
+            async for page in api.pages(kind, namespace, labels):
+                for item in page:
+                    self.take(kind, item, gone=False)
 
-    async def tidy(self, api: KubeApi, namespaces: tuple[str, ...]) -> int:
-        """Drop what is not there any more; gives how many that were. Raises KubeError."""
+    async def tidy(self, api: KubeApi, namespace: str) -> int:
+        """Drop what is not in a namespace ('': the cluster) any more; gives how many that were. Raises KubeError."""
         dropped = 0
         for kind, labels in _SEEN:
-            held = self._names(kind)
+            held = {key: account for key, account in self._names(kind).items() if namespace in {"", key[0]}}
             there: set[Key] = set()
-            for namespace in namespaces or ("",):
-                async for page in api.pages(kind, namespace, labels, names_only=True):
-                    there.update(map(_key, page))
-            for namespace, name in held.keys() - there:
-                label = {ACCOUNT: held[namespace, name]}
-                self.take(kind, {"metadata": {"namespace": namespace, "name": name, "labels": label}}, gone=True)
+            async for page in api.pages(kind, namespace, labels, names_only=True):
+                there.update(map(_key, page))
+            for place, name in held.keys() - there:
+                label = {ACCOUNT: held[place, name]}
+                self.take(kind, {"metadata": {"namespace": place, "name": name, "labels": label}}, gone=True)
                 dropped += 1
         return dropped
+
+    def leave(self, namespace: str) -> list[Key]:
+        """Drop all that is held of a namespace; gives the gateways that were."""
+        gateways = [key for key in self.gateways if key[0] == namespace]
+        self.gateways = {key: held for key, held in self.gateways.items() if key[0] != namespace}
+        self.pods = {key: held for key, held in self.pods.items() if key[0] != namespace}
+        self._accounts = {key: held for key, held in self._accounts.items() if key[0] != namespace}
+        return gateways
 
     def take(self, kind: Kind, item: Mapping[str, Any], *, gone: bool) -> None:
         """Take an object in as a list or a watch gives it."""

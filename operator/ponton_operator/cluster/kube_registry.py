@@ -132,6 +132,11 @@ class Pods:
         key = namespace, account
         return epoch in self._all.get(key, {}) or epoch <= self._collected.get(key, 0)
 
+    def leave(self, namespace: str) -> None:
+        """Hold nothing of a namespace any more."""
+        self._all = {key: pods for key, pods in self._all.items() if key[0] != namespace}
+        self._collected = {key: epoch for key, epoch in self._collected.items() if key[0] != namespace}
+
     def forget(self, namespace: str, account: str) -> None:
         """The account is gone: whatever comes of its name next is another's."""
         key = namespace, account

@@ -4,11 +4,15 @@ Called by the accounts operator, which lets the rollout go on, after each look a
 where the last one was.
 """
 
+from typing import Final
+
 from ponton_operator.cluster.kube_api import KubeApi
 from ponton_operator.cluster.kube_kinds import GATEWAYS, Obj
 from ponton_operator.plan.rollout import OWN, Turn, rollout_findings
-from ponton_operator.resources.conditions_gateway import put_findings
+from ponton_operator.resources.conditions_gateway import GatewayType, put_findings
 from ponton_operator.resources.gateway import BridgeGateway
+
+_RIGHTS: Final = frozenset({GatewayType.RIGHTS_MISSING})  # goes: who lets a rollout go on is served, see `kube_leaving`
 
 
 async def write_turn(api: KubeApi, gateway: BridgeGateway, turn: Turn, now: float) -> Obj | None:
@@ -19,7 +23,7 @@ async def write_turn(api: KubeApi, gateway: BridgeGateway, turn: Turn, now: floa
     """
     before = gateway.status
     findings = rollout_findings(turn, gateway.spec.rollout)
-    conditions = put_findings(before.conditions, findings, OWN, now, gateway.metadata.generation)
+    conditions = put_findings(before.conditions, findings, OWN | _RIGHTS, now, gateway.metadata.generation)
     after = turn.status(before).model_copy(update={"conditions": conditions})
     if after == before:
         return None

@@ -19,7 +19,7 @@ from ponton_operator.cluster.coordination import Coordination
 from ponton_operator.cluster.events import OperatorEvent
 from ponton_operator.cluster.kube_api import KubeApi
 from ponton_operator.cluster.kube_backend import Going, KubeBackend
-from ponton_operator.cluster.kube_errors import KubeError
+from ponton_operator.cluster.kube_errors import Forbidden, KubeError
 from ponton_operator.cluster.kube_gateway import KubeGateway
 from ponton_operator.cluster.kube_notices import Notices
 from ponton_operator.cluster.kube_registry import Accounts, Pods
@@ -47,6 +47,7 @@ class Shared:
     metrics: Metrics
     image: str
     share: Callable[[], float]
+    doubt: Callable[[str], None]  # told of a namespace in which something was forbidden
 
 
 class KubeRuntime:
@@ -64,7 +65,7 @@ class KubeRuntime:
         )
         self.reconciler = Reconciler(
             self.backend,
-            planned=lambda result, seconds: shared.metrics.plan("account", result, seconds),
+            planned=self._planned,
             reacted=lambda seconds: shared.metrics.reaction("account", seconds),
         )
         self.backend.later = self.reconciler.queue.add_after
@@ -87,11 +88,10 @@ class KubeRuntime:
     async def close(self) -> None:
         """Start nothing more, and wait for what is being done."""
         await self.reconciler.close()
-        for task in (self._keeping, self._reading):
-            if task:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+        tasks = [task for task in (self._keeping, self._reading) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self.shards.coordination:
             await self.shards.coordination.close()
 
@@ -124,6 +124,11 @@ class KubeRuntime:
             self.touch(name)
 
     # ---- inside --------------------------------------------------------------------------------------------
+
+    def _planned(self, result: str, seconds: float) -> None:
+        self._shared.metrics.plan("account", result, seconds)
+        if result == Forbidden.__name__:
+            self._shared.doubt(self._namespace)
 
     async def _connect(self) -> None:
         """Have secrets at hand and Redis known; what is in the way is told once, and tried again."""

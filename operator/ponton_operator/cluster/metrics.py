@@ -36,6 +36,11 @@ class Metrics:
             "ponton_state", "What is held now, by what it is and by gateway.", ["what", "gateway"], registry=registry
         )
 
+        self._served = Gauge(
+            "ponton_namespace_served", "Whether an operator may see a namespace that it is to serve.", ["name"],
+            registry=registry,
+        )  # fmt: skip
+
     def call(self, verb: str, resource: str, result: str, seconds: float) -> None:
         """Count a call of the Kubernetes API; for `kube_api.Client`."""
         self._calls.labels(verb, resource, result).inc()
@@ -57,6 +62,10 @@ class Metrics:
     def state(self, what: str, gateway: str, value: float) -> None:
         """Tell how many there are of something now: accounts by phase, keys that wait, age of a watch."""
         self._gauges.labels(what, gateway).set(value)
+
+    def served(self, namespace: str, *, yes: bool) -> None:
+        """Tell whether a namespace is served."""
+        self._served.labels(namespace).set(yes)
 
     def event(self, event: str) -> None:
         """Count something that happened."""

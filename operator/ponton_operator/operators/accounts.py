@@ -1,12 +1,13 @@
 """The accounts operator: watches accounts, gateways, pods and (if it may) nodes, hands on what it sees.
 
-Started by `programs.operator` within `guard`. Everything that there is is listed once before kopf watches, so that
-nothing is planned on half a view; what a watch missed is found by a sweep now and then. Several gateways in several
-namespaces are served by one process.
+Started by `programs.operator` within `guard`. Everything that there is in a namespace is listed once before kopf
+watches it, so that nothing is planned on half a view; what a watch missed is found by a sweep now and then. Several
+gateways in several namespaces are served by one process; of one that it may not see it holds what `kube_leaving` needs.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import kopf
@@ -16,6 +17,7 @@ from ponton_operator.cluster.events import OperatorEvent
 from ponton_operator.cluster.kube_backend import Going
 from ponton_operator.cluster.kube_errors import KubeError
 from ponton_operator.cluster.kube_kinds import ACCOUNTS, GATEWAYS, NODES, PODS, Kind, Obj
+from ponton_operator.cluster.kube_leaving import Leaving, tell_rights
 from ponton_operator.cluster.kube_notices import Notices
 from ponton_operator.cluster.kube_registry import Pods
 from ponton_operator.cluster.kube_runtime import KubeRuntime, Shared
@@ -47,7 +49,9 @@ class AccountsOperator:
         self._where: dict[Key, Key] = {}  # the gateway of each account
         self._lost: frozenset[str] = frozenset()
         self._opened = False
-        self._opening: set[asyncio.Task[None]] = set()
+        self._opening: dict[Key, asyncio.Task[None]] = {}
+        self._left: dict[str, Leaving] = {}  # by namespace
+        self._doubts: dict[str, asyncio.Task[None]] = {}  # by namespace
         self._sweeping: asyncio.Task[None] | None = None
         self._shared = Shared(
             self._api,
@@ -58,6 +62,7 @@ class AccountsOperator:
             context.metrics,
             context.settings.image,
             self._share,
+            self._doubt,
         )
 
     def register(self, registry: kopf.OperatorRegistry) -> None:
@@ -74,23 +79,46 @@ class AccountsOperator:
         if self._context.settings.nodes:
             for node in await self._api.list(NODES):
                 self._node(node, gone=False)
-        for namespace in self._namespaces():
-            for gateway in await self._api.list(GATEWAYS, namespace):
-                self._gateway(gateway, gone=False)
-            async for page in self._api.pages(PODS, namespace, SELECTOR):
-                for pod in page:
-                    self._pod(pod, gone=False)
-            async for page in self._api.pages(ACCOUNTS, namespace):
-                for account in page:
-                    self._account(account, gone=False)
+        await self._context.reach.begin(self)
         self._log(OperatorEvent.LISTED, accounts=len(self._where), gateways=len(self.gateways))
         self._opened = True
         await asyncio.gather(*(runtime.open() for runtime in list(self.gateways.values())))
         self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
 
+    async def take(self, namespace: str) -> None:
+        """Take in what there is in a namespace; nothing is planned before all of it is. Raises KubeError."""
+        for gateway in await self._api.list(GATEWAYS, namespace):
+            self._gateway(gateway, gone=False)
+        async for page in self._api.pages(PODS, namespace, SELECTOR):
+            for pod in page:
+                self._pod(pod, gone=False)
+        async for page in self._api.pages(ACCOUNTS, namespace):
+            for account in page:
+                self._account(account, gone=False)
+        self._left.pop(namespace, None)
+        for key, runtime in list(self.gateways.items()):
+            if namespace in {"", key[0]}:
+                await tell_rights(self._api, runtime.gateway.resource, self._now(), missing=False)
+                if self._opened:
+                    self._later(key, runtime)
+
+    async def left_out(self, namespace: str) -> None:
+        """End the plans for a namespace; its accounts are known by name, for the case that it is being removed."""
+        left = self._left.setdefault(namespace, Leaving(self._api, self._log, namespace))
+        for key in [key for key in self.gateways if key[0] == namespace]:
+            if task := self._opening.pop(key, None):
+                task.cancel()
+            runtime = self.gateways.pop(key)
+            await runtime.close()
+            left.take(runtime.gateway.resource, runtime.accounts.held)
+        for where in [where for where in self._where if where[0] == namespace]:
+            del self._where[where]
+        self.pods.leave(namespace)
+        await left.look(self._now())
+
     async def close(self) -> None:
         """Begin nothing more, and wait for what runs."""
-        for task in (self._sweeping, *self._opening):
+        for task in (self._sweeping, *self._opening.values(), *self._doubts.values()):
             if task:
                 task.cancel()
         await asyncio.gather(*(runtime.close() for runtime in self.gateways.values()))
@@ -99,15 +127,18 @@ class AccountsOperator:
 
     async def account_event(self, event: Mapping[str, Any], **_: object) -> None:
         """An account was listed, changed or removed."""
-        self._account(event["object"], gone=event["type"] == "DELETED")
+        if self._counts(event):
+            self._account(event["object"], gone=event["type"] == "DELETED")
 
     async def gateway_event(self, event: Mapping[str, Any], **_: object) -> None:
         """A gateway was."""
-        self._gateway(event["object"], gone=event["type"] == "DELETED")
+        if self._counts(event):
+            self._gateway(event["object"], gone=event["type"] == "DELETED")
 
     async def pod_event(self, event: Mapping[str, Any], **_: object) -> None:
         """A pod of a shard was."""
-        self._pod(event["object"], gone=event["type"] == "DELETED")
+        if self._counts(event):
+            self._pod(event["object"], gone=event["type"] == "DELETED")
 
     async def node_event(self, event: Mapping[str, Any], **_: object) -> None:
         """A node was."""
@@ -115,8 +146,21 @@ class AccountsOperator:
 
     # ---- inside --------------------------------------------------------------------------------------------
 
-    def _namespaces(self) -> tuple[str, ...]:
-        return self._context.settings.namespaces or ("",)
+    def _counts(self, event: Mapping[str, Any]) -> bool:
+        """Whether an event is of a namespace that is served: a late one of another is half a view."""
+        return self._context.reach.serves(event["object"]["metadata"]["namespace"])
+
+    def _doubt(self, namespace: str) -> None:
+        """Find out whether it was one thing that we may not do in a namespace, or we may not see it at all."""
+        task = self._doubts.get(namespace)
+        if task is None or task.done():
+            self._doubts[namespace] = asyncio.get_running_loop().create_task(self._ask(namespace))
+
+    async def _ask(self, namespace: str) -> None:
+        if await self._shared.going.ask(namespace):
+            return  # watches that are open tell soonest when its accounts go; a refused one leaves it out
+        with suppress(KubeError), self._context.reach.minding(namespace):
+            await self._api.list(GATEWAYS, namespace)
 
     def _share(self) -> float:
         """Give the starts a second that one gateway may have: what the API server can take, among those that wait."""
@@ -129,14 +173,18 @@ class AccountsOperator:
         if key not in self.gateways:
             runtime = self.gateways[key] = KubeRuntime(self._shared, *key)
             runtime.shards.lost_nodes = self._lost
-            if self._opened:
-                self._later(runtime)
+            if self._opened and self._context.reach.serves(key[0]):
+                self._later(key, runtime)
         return self.gateways[key]
 
-    def _later(self, runtime: KubeRuntime) -> None:
-        task = asyncio.get_running_loop().create_task(runtime.open())
-        self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
+    def _later(self, key: Key, runtime: KubeRuntime) -> None:
+        task = self._opening[key] = asyncio.get_running_loop().create_task(runtime.open())
+
+        def done(_: asyncio.Task[None]) -> None:
+            if self._opening.get(key) is task:
+                del self._opening[key]
+
+        task.add_done_callback(done)
 
     def _account(self, raw: Obj, *, gone: bool) -> None:
         meta = raw["metadata"]
@@ -236,10 +284,11 @@ class AccountsOperator:
                 yield key, held.account.metadata.uid
 
     async def _names(self, kind: Kind, labels: str) -> AsyncIterator[str]:
-        for namespace in self._namespaces():
-            async for page in self._api.pages(kind, namespace, labels, names_only=True):
-                for item in page:
-                    yield item["metadata"]["uid"]
+        for namespace in self._context.reach.served():
+            with self._context.reach.minding(namespace):
+                async for page in self._api.pages(kind, namespace, labels, names_only=True):
+                    for item in page:
+                        yield item["metadata"]["uid"]
 
 
 def is_away(node: Mapping[str, Any]) -> bool:

@@ -74,6 +74,7 @@ class Gateways:
         self._api, self._log = context.api, context.log
         self._tally = Tally()
         self._known: dict[str, Known] = {}
+        self._begun = False
         self.queue = KeyedQueue(self._work)
 
     # ---- what the guard calls --------------------------------------------------------------------------------
@@ -88,11 +89,21 @@ class Gateways:
 
     async def start(self) -> None:
         """Take in all gateways, so that no twin is overlooked."""
-        for namespace in self._context.settings.namespaces or ("",):
-            for item in await self._api.list(GATEWAYS, namespace):
-                self._take(item)
+        await self._context.reach.begin(self)
+        self._begun = True
         self._log(OperatorEvent.LISTED, gateways=len(self._known))
         self.queue.add_after(_SWEEP_KEY, SWEEP)
+
+    async def take(self, namespace: str) -> None:
+        """Take in the gateways of a namespace. Raises KubeError."""
+        keys = [self._take(item) for item in await self._api.list(GATEWAYS, namespace)]
+        for key in keys if self._begun else ():  # at the start kopf names each of them
+            self.queue.add_after(key, 0.0)  # when we are through, and the namespace counts as served
+
+    async def left_out(self, namespace: str) -> None:
+        """Look at no gateway of a namespace any more; its accounts stay counted: kopf goes on from where it was."""
+        for key in [key for key in self._known if _place(key) == namespace]:
+            await self._forget(key)
 
     async def close(self) -> None:
         """Begin nothing more, and wait for what runs."""
@@ -103,7 +114,8 @@ class Gateways:
     # ---- handlers --------------------------------------------------------------------------------------------
 
     async def _gateway(self, event: Mapping[str, Any], **_: object) -> None:
-        self.queue.add(self._take(event["object"]))
+        if self._context.reach.serves(_place(_key(event["object"]))):
+            self.queue.add(self._take(event["object"]))
 
     async def _account(self, event: Mapping[str, Any], **_: object) -> None:
         item = event["object"]
@@ -138,7 +150,10 @@ class Gateways:
 
     async def _reconcile(self, key: str) -> None:
         namespace, _, name = key.partition("/")
-        item = await self._api.find(GATEWAYS, namespace, name)
+        item = None
+        if self._context.reach.serves(namespace):
+            with self._context.reach.minding(namespace):
+                item = await self._api.find(GATEWAYS, namespace, name)
         if item is None:
             await self._forget(key)
             return
@@ -202,10 +217,12 @@ class Gateways:
     async def _sweep(self) -> None:
         """Drop accounts that are gone although no watch told."""
         there: set[str] = set()
-        for namespace in self._context.settings.namespaces or ("",):
-            async for page in self._api.pages(ACCOUNTS, namespace, names_only=True):
-                there.update(_key(item) for item in page)
-        gone = self._tally.names - there
+        before = self._tally.names
+        for namespace in self._context.reach.served():
+            with self._context.reach.minding(namespace):
+                async for page in self._api.pages(ACCOUNTS, namespace, names_only=True):
+                    there.update(_key(item) for item in page)
+        gone = {name for name in before - there if self._context.reach.serves(_place(name))}
         for key in {key for name in gone for key in self._tally.drop(name)} & self._known.keys():
             self.queue.add(key)
         if gone:
@@ -267,6 +284,11 @@ def _narrow(settings: kopf.OperatorSettings, **_: object) -> None:
 
 def _serves(gateway: BridgeGateway) -> bool:
     return any(c.type == GatewayType.READY and c.status is Truth.TRUE for c in gateway.status.conditions)
+
+
+def _place(key: str) -> str:
+    """Give the namespace of a key."""
+    return key.partition("/")[0]
 
 
 def _key(item: Mapping[str, Any]) -> str:

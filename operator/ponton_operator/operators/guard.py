@@ -21,6 +21,7 @@ from ponton_operator.cluster.events import OperatorEvent
 from ponton_operator.cluster.kube_api import KubeApi
 from ponton_operator.cluster.lease import Lease
 from ponton_operator.cluster.metrics import Metrics
+from ponton_operator.operators.reach import Reach, Resident
 from ponton_operator.operators.streams import Streams
 
 REQUEST: Final = 20.0  # seconds for a call of kopf's own, which are lists
@@ -53,11 +54,15 @@ class Context:
     api: KubeApi
     log: Log
     metrics: Metrics
+    reach: Reach
     clock: Callable[[], float] = time.time
 
 
-class Operator(Protocol):
-    """One operator. Its handlers only take in what they see; `start` lists what is, before anything is watched."""
+class Operator(Resident, Protocol):
+    """One operator. Its handlers only take in what they see, where `reach` serves.
+
+    All that there is in a namespace is taken in before that is watched: `start` has the reach begin with it.
+    """
 
     def register(self, registry: kopf.OperatorRegistry) -> None:
         """Register the handlers: kopf.on.event(…, registry=registry) only."""
@@ -82,7 +87,7 @@ class Guard:
 
     def __post_init__(self) -> None:
         """Nothing is watched yet."""
-        self.streams = Streams(self.clock)
+        self.streams = Streams(self.clock, self.context.reach)
 
     def alive(self) -> str:
         """Say why the kubelet should restart us, '' for no reason."""
@@ -123,6 +128,8 @@ class Guard:
     async def _serve(self, stop: asyncio.Event) -> None:
         operator, settings = self.operator, self.context.settings
         await operator.start()
+        # Begun before kopf, which at its end cancels every task that is younger.
+        asking = asyncio.create_task(self.context.reach.keep(operator))
         registry = kopf.OperatorRegistry()
         operator.register(registry)
         kopf.on.login(registry=registry)(self.streams.login)
@@ -142,13 +149,16 @@ class Guard:
         started = asyncio.create_task(ready.wait())
         await asyncio.wait({serving, stopping, started}, return_when=asyncio.FIRST_COMPLETED)
         _on_signals(stop)  # kopf has taken them
-        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        started.cancel()
-        stopping.cancel()
+        await asyncio.wait({serving, stopping, asking}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (started, stopping, asking):
+            task.cancel()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(operator.close(), END)
         stopped.set()
         await serving
+        await asyncio.wait({asking}, timeout=END)
+        if asking.done() and not asking.cancelled():
+            asking.result()  # raises what it ended with by itself
 
 
 def kopf_settings() -> kopf.OperatorSettings:

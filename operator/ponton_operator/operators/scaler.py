@@ -57,8 +57,17 @@ class Scaler:
 
     async def start(self) -> None:
         """Take in what there is, and begin to sweep. Raises KubeError."""
-        await self._fleet.load(self._context.api, self._context.settings.namespaces)
+        await self._context.reach.begin(self)
         self._task = asyncio.create_task(self._run())
+
+    async def take(self, namespace: str) -> None:
+        """Take in what there is in a namespace. Raises KubeError."""
+        await self._fleet.load(self._context.api, namespace)
+
+    async def left_out(self, namespace: str) -> None:
+        """Hold nothing of a namespace any more."""
+        for key in self._fleet.leave(namespace):
+            await self._beats.forget(*key)
 
     async def close(self) -> None:
         """End the sweep where it is: what it has not written it would decide again."""
@@ -69,9 +78,11 @@ class Scaler:
         await self._beats.close()
 
     async def _see(self, kind: Kind, item: dict[str, Any], *, gone: bool) -> None:
-        self._fleet.take(kind, item, gone=gone)
         metadata = item.get("metadata") or {}
         place = (str(metadata.get("namespace") or ""), str(metadata.get("name") or ""))
+        if not self._context.reach.serves(place[0]):
+            return
+        self._fleet.take(kind, item, gone=gone)
         if gone and kind is PODS:
             self._resizer.forget(*place)
         elif gone and kind is GATEWAYS:
@@ -82,12 +93,14 @@ class Scaler:
         while True:
             began = time.monotonic()
             for key in list(self._fleet.gateways):
-                await self._look(key)
+                if self._context.reach.serves(key[0]):  # else it is being taken in at this moment
+                    await self._look(key)
             self._sweep.forget()
             if began - tidied >= TIDY:
                 tidied = began
-                with suppress(KubeError):  # the next time will do
-                    await self._fleet.tidy(self._context.api, self._context.settings.namespaces)
+                for namespace in self._context.reach.served():
+                    with suppress(KubeError), self._context.reach.minding(namespace):  # the next time will do
+                        await self._fleet.tidy(self._context.api, namespace)
             took = time.monotonic() - began
             self._context.metrics.plan("sweep", "ok", took)
             await asyncio.sleep(max(SWEEP - took, RATHER * took, 0.1))

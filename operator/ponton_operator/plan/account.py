@@ -89,7 +89,8 @@ def plan_account(account: BridgeAccount, observed: Observed, now: float) -> list
     actions: list[Action] = []
     if not frozen:
         status, actions = PLANS[aim.goal](account, status, observed, now)
-        actions = [*(Collect(p.epoch) for p in observed.processes if p.ended), *actions]
+        if not observed.terminating:  # else the namespace takes them, and perhaps we may not
+            actions = [*(Collect(p.epoch) for p in observed.processes if p.ended), *actions]
         if aim.by_spec:  # being woken, and a fresh count of ends, is what Running after Parked or Stopped means
             status = status.model_copy(update={"parking": None, "retry": RetryStatus(), "wake": account.spec.wake})
     reason = aim.reason or (parked_reason(status) if aim.goal == Goal.NOTHING else "")

@@ -1,7 +1,8 @@
 """What has to be done with each account before the operators go, and how it is told.
 
-Pure; called by `cluster.kube_uninstall`. An account keeps its resource and its volume. Without the finalizer it can be
-deleted, and its namespace too, when nobody is there any more to unlink its device first.
+Pure; called by `cluster.kube_uninstall`, and its patch by `cluster.kube_leaving`. An account keeps its resource and its
+volume. Without the finalizer it can be deleted, and its namespace too, when nobody is there any more to unlink its
+device first.
 """
 
 from collections.abc import Iterable, Mapping

@@ -25,6 +25,7 @@ from ponton_operator.cluster.kube_errors import KubeError
 from ponton_operator.cluster.lease import EX_TEMPFAIL, Lease
 from ponton_operator.cluster.metrics import Metrics
 from ponton_operator.operators.guard import Context, Guard, Settings
+from ponton_operator.operators.reach import Reach
 from ponton_operator.resources.base import API_VERSION
 
 EX_OK: Final = 0
@@ -88,7 +89,8 @@ async def run(settings: Settings) -> int:
     api = KubeApi(client, settings.writes)
     make = import_module(f"ponton_operator.operators.{settings.name}").make
     lease = Lease(client, settings.lease_namespace, f"ponton-operator-{settings.name}", settings.identity)
-    guard = Guard(make(Context(settings, api, log, metrics)), Context(settings, api, log, metrics), lease)
+    context = Context(settings, api, log, metrics, Reach(settings.namespaces, log, metrics))
+    guard = Guard(make(context), context, lease)
     server = await Health(metrics.text, guard.alive, guard.ready).serve(settings.port)
     try:
         if not await api.served(API_VERSION):

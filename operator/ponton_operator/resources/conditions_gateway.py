@@ -31,6 +31,7 @@ class GatewayType(StrEnum):
     ROLLOUT_STOPPED = "RolloutStopped"
     RECONNECT_STORM = "ReconnectStorm"
     BAN_WAVE = "BanWave"
+    RIGHTS_MISSING = "RightsMissing"
 
 
 # What each says when it is True. Those of GATEWAY_ABNORMAL are listed only while they are.
@@ -50,6 +51,7 @@ GATEWAY_MEANING: Final[dict[GatewayType, str]] = {
     GatewayType.ROLLOUT_STOPPED: "The rollout has stopped by itself; the reason says what lets it go on.",
     GatewayType.RECONNECT_STORM: "Many shards have to log in at WhatsApp again at the same time.",
     GatewayType.BAN_WAVE: "WhatsApp has suspended several numbers of this gateway within a short time.",
+    GatewayType.RIGHTS_MISSING: "An operator may not see what it has to in the gateway's namespace.",
 }
 GATEWAY_ABNORMAL: Final = frozenset({
     GatewayType.REDIS_WITHOUT_USERS,
@@ -59,6 +61,7 @@ GATEWAY_ABNORMAL: Final = frozenset({
     GatewayType.ROLLOUT_STOPPED,
     GatewayType.RECONNECT_STORM,
     GatewayType.BAN_WAVE,
+    GatewayType.RIGHTS_MISSING,
 })  # fmt: skip
 
 
@@ -232,6 +235,13 @@ class Finding(Enum):
         Truth.TRUE,
         "StartsHeldBack",
         "New links and rollouts wait until the wave is over; what is linked goes on, and may start again.",
+    )
+    ACCOUNTS_LEFT_OUT = Row(
+        GatewayType.RIGHTS_MISSING,
+        Truth.TRUE,
+        "AccountsLeftOut",
+        "The accounts operator may not see accounts or pods in this namespace: what runs goes on, but nothing is "
+        "started, ended or deleted. Give it its Role here; it asks every minute.",
     )
 
 
