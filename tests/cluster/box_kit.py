@@ -10,8 +10,10 @@ from tests.cluster.reach import Cluster, Object, until
 
 USER = 65532
 START = 60.0  # seconds for a pod whose image is present; it takes 1.5
+# It ends with its standard input: who enters a namespace of processes is a parent whose end its child outlives.
 _LISTEN = """
-import socket, sys
+import os, socket, sys, threading
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
 server = socket.create_server((sys.argv[1], int(sys.argv[2])))
 print("listening", flush=True)
 while True:
@@ -99,11 +101,10 @@ def reaches(cluster: Cluster, source: tuple[str, str], address: str, port: int) 
 def listening(box: Box, address: str, port: int) -> Iterator[None]:
     """Somebody who accepts connections on one of the node's addresses."""
     line = box.command("python3", "-c", _LISTEN, address, str(port))
-    server = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout
         assert "listening\n" == server.stdout.readline()
         yield
     finally:
-        server.kill()
         server.communicate()

@@ -1,6 +1,10 @@
 """The objects of a shard: what is in the pod, what is not, and that nothing of the owner shows."""
 
 import json
+import os
+import subprocess
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -177,3 +181,20 @@ def test_the_claim_is_as_the_template_says() -> None:
         "resources": {"requests": {"storage": "1Gi"}},
         "storageClassName": "fast",
     } == shard_claim(launch(wa))["spec"]
+
+
+def test_a_shard_that_hangs_is_seen_by_the_time_of_its_lock(tmp_path: Path) -> None:
+    """The command as the node runs it, on a store of this machine: fresh, too old, missing."""
+    probe = container(shard_pod(launch()))["livenessProbe"]
+    command = [part.replace("/var/lib/ponton/store", str(tmp_path)) for part in probe["exec"]["command"]]
+
+    def alive() -> bool:
+        return 0 == subprocess.run(command, check=False, stderr=subprocess.DEVNULL).returncode
+
+    assert not alive()
+    lock = tmp_path / "lock"
+    lock.touch()
+    assert alive()
+    os.utime(lock, (time.time() - 31, time.time() - 31))
+    assert not alive()
+    assert probe["initialDelaySeconds"] >= 30

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ponton_bridge.store.opening import LOCK
 from ponton_operator.plan.environment import Places, shard_environment
 from ponton_operator.resources.account import KIND, BridgeAccount
 from ponton_operator.resources.base import API_VERSION
@@ -29,6 +30,7 @@ AWAY: Final = 30  # seconds that a pod stays bound to a node that does not answe
 TMP: Final = "32Mi"
 STORE: Final = "/var/lib/ponton/store"
 SECRETS: Final = "/run/ponton"
+PULSE: Final = 30  # seconds without a pulse (there is one in 3) that count as a failure, and between two looks
 XMPP_CA: Final = "xmpp-ca.pem"
 UPLOAD_CA: Final = "upload-ca.pem"
 
@@ -76,8 +78,8 @@ def resources_of(tier: Tier) -> Obj:
 def shard_pod(launch: Launch) -> Obj:
     """Give the pod of an epoch.
 
-    It has no probes: an exec of Python costs more than the shard itself, and whether it serves is told by its
-    heartbeat and its state.
+    Whether it serves is told by its heartbeat and its state, so it needs no readiness; that it hangs is seen by the
+    time of its lock file, which a shell can tell: an exec of Python would cost more than the shard itself.
     """
     template, account = launch.gateway.spec.shard, launch.account
     name, tier = shard_name(account.metadata.name, launch.epoch), tier_of(launch.gateway, account)
@@ -168,6 +170,13 @@ def _container(launch: Launch, tier: Tier) -> Obj:
         "imagePullPolicy": template.image_pull_policy,
         "args": ["shard"],
         "env": [*({"name": name, "value": value} for name, value in told.items()), uid],
+        "livenessProbe": {
+            "exec": {"command": ["sh", "-c", f'test -n "$(find {STORE}/{LOCK} -newermt "{PULSE} seconds ago")"']},
+            "initialDelaySeconds": PULSE,
+            "periodSeconds": PULSE,
+            "timeoutSeconds": 10,
+            "failureThreshold": 2,
+        },
         "resources": resources_of(tier),
         "resizePolicy": [{"resourceName": what, "restartPolicy": "NotRequired"} for what in ("cpu", "memory")],
         "securityContext": {
