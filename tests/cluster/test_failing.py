@@ -1,6 +1,8 @@
 """What fails around an account on a real node: the right reason in words, and recovery by itself once it is mended."""
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
@@ -9,8 +11,10 @@ import pytest
 
 from tests.cluster.reach import Cluster, Object, until
 from tests.cluster.release import DOMAIN, FULL, GATEWAY, Release, installed
+from tests.cluster.scene import processes
 
 TRIAL = "trial"  # a gateway whose template is spoilt
+HUNG = 180.0  # seconds: two failed probes, 30 s for the process to end, then KILL
 SEEN = 90.0  # seconds until a trouble is shown, or over
 
 
@@ -150,3 +154,22 @@ def test_a_server_that_is_away_for_a_while(release: Release, account: Account, s
     release.kubectl("scale", "sts", f"{FULL}-{server}", "--replicas=1")
     release.ready(f"bg/{TRIAL}")
     account.runs()
+
+
+def test_a_shard_that_hangs(release: Release, account: Account) -> None:
+    """Its node ends it by the liveness probe and starts it anew, in the same pod."""
+    if release.cluster.box is None:
+        pytest.skip("a process can be stopped on our own node only")
+    account.make()
+    account.runs()
+    (pod,) = release.pods(account.name)
+    (pid,) = processes(pod["metadata"]["uid"], "shard")
+    os.kill(pid, signal.SIGSTOP)
+
+    def restarts() -> int:
+        (same,) = release.pods(account.name)
+        assert pod["metadata"]["uid"] == same["metadata"]["uid"]
+        return int(same["status"]["containerStatuses"][0]["restartCount"])
+
+    until("a second container", lambda: restarts() == 1, HUNG)
+    until("its stream", lambda: release.condition(f"ba/{account.name}", "XMPPConnected")[0] == "True", SEEN)
