@@ -132,7 +132,10 @@ class KubeFake:
     def _made(self, plural: str, namespace: str, body: Obj | None) -> Obj:
         if not body:
             raise Refused(400, "BadRequest")
-        key = (plural, namespace, body["metadata"]["name"])
+        metadata = body["metadata"]
+        if "name" not in metadata:
+            metadata["name"] = f"{metadata['generateName']}{len(self.asked)}"
+        key = (plural, namespace, metadata["name"])
         if key in self.objects:
             raise Refused(409, "AlreadyExists")
         return self._create(key, body)

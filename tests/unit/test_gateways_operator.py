@@ -81,7 +81,11 @@ class Bed:
 
     def kinds(self) -> set[str]:
         """Give the kinds of objects that were made."""
-        return {key[0] for key in self.fake.objects} - {GATEWAY}
+        return {key[0] for key in self.fake.objects} - {GATEWAY, "events"}
+
+    def told(self) -> list[str]:
+        """Give the reasons of all events, in alphabetical order."""
+        return sorted(item["reason"] for key, item in self.fake.objects.items() if key[0] == "events")
 
 
 @pytest.fixture
@@ -125,7 +129,7 @@ async def test_a_gateway_gets_its_parts(bed: Bed) -> None:
 async def test_at_rest_it_writes_nothing(bed: Bed) -> None:
     """Looks go on and change nothing."""
     await bed.event(bed.gateway())
-    await settled(bed, lambda: bed.reason("Ready") == "PartsAway")
+    await settled(bed, lambda: bed.reason("Ready") == "PartsAway" and len(bed.told()) == 2)
     before = bed.writes()
     looks = bed.looks()
     await settled(bed, lambda: bed.looks() >= looks + 3)
@@ -135,7 +139,7 @@ async def test_at_rest_it_writes_nothing(bed: Bed) -> None:
 async def test_accounts_are_counted_without_looking(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand changes of accounts are few writes of the status, and no look at anything else."""
     await bed.event(bed.gateway())
-    await settled(bed, lambda: bed.reason("Ready") == "PartsAway")
+    await settled(bed, lambda: bed.reason("Ready") == "PartsAway" and len(bed.told()) == 2)
     monkeypatch.setattr(gateways, "LOOK", 1000.0)
     await settled(bed, lambda: bed.operator._known["bridges/wa"].look is not None)
     bed.operator._known["bridges/wa"].wrote = 0.0
@@ -178,6 +182,26 @@ async def test_a_missing_secret_is_told_and_heals(bed: Bed) -> None:
     bed.secret("redis", url=f"redis://127.0.0.1:{CLOSED}/0")
     await settled(bed, lambda: bed.reason("Accepted") == "Accepted")
     assert "deployments" in bed.kinds()
+
+
+async def test_what_the_host_has_to_know_is_an_event(bed: Bed) -> None:
+    """Once, with the sentence of the condition; an operator that starts does not say it all again."""
+    bed.fake.remove("secrets", "bridges", "redis")
+    await bed.event(bed.gateway())
+    await settled(bed, lambda: bed.told() == ["AcceptedSecretMissing"])
+    bed.secret("redis", url=f"redis://127.0.0.1:{CLOSED}/0")
+    later = ["AcceptedSecretMissing", "ProsodyReachableUnreachable", "RedisReachableUnreachable"]
+    await settled(bed, lambda: bed.told() == later)
+    (event,) = (item for item in bed.fake.objects.values() if item.get("reason") == later[2])
+    assert ("BridgeGateway", "wa") == (event["involvedObject"]["kind"], event["involvedObject"]["name"])
+    assert event["message"].startswith("Redis does not answer")
+
+    bed.operator._known.clear()
+    bed.operator._notices._told.clear()
+    looks = bed.looks()
+    await bed.event(bed.fake.get(GATEWAY, "bridges", "wa") or {})
+    await settled(bed, lambda: bed.looks() >= looks + 3)
+    assert later == bed.told()
 
 
 async def test_of_two_gateways_of_a_domain_the_older_counts(bed: Bed) -> None:

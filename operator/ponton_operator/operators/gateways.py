@@ -18,6 +18,7 @@ from ponton_operator.cluster.gateway_act import Hands
 from ponton_operator.cluster.gateway_look import Looker
 from ponton_operator.cluster.kube_errors import KubeError
 from ponton_operator.cluster.kube_kinds import ACCOUNTS, GATEWAYS, Obj
+from ponton_operator.cluster.kube_notices import Notices
 from ponton_operator.cluster.prosody_module import module_files
 from ponton_operator.cluster.queue import KeyedQueue
 from ponton_operator.operators.guard import Context
@@ -34,7 +35,7 @@ from ponton_operator.plan.manifests_base import GATEWAY, MANAGED_BY, MANAGER, ke
 from ponton_operator.plan.manifests_desk import Settings
 from ponton_operator.plan.tally import Entry, Tally
 from ponton_operator.resources.base import API_VERSION, Truth
-from ponton_operator.resources.conditions_gateway import GatewayType
+from ponton_operator.resources.conditions_gateway import GatewayType, notable
 from ponton_operator.resources.gateway import KIND, BridgeGateway
 
 LOOK: Final = 30.0  # seconds that a look is good for
@@ -58,6 +59,7 @@ class Known:
     looked: float = 0.0
     changed: float = 0.0
     wrote: float = 0.0
+    told: frozenset[str] | None = None  # what of its conditions is known to the host; None until they were seen
 
     def stale(self, now: float) -> None:
         """What was seen does not hold any more."""
@@ -72,6 +74,7 @@ class Gateways:
     ) -> None:
         self._context, self._installation, self._clock = context, installation, clock
         self._api, self._log = context.api, context.log
+        self._notices = Notices(self._api)
         self._tally = Tally()
         self._known: dict[str, Known] = {}
         self._begun = False
@@ -162,6 +165,7 @@ class Gateways:
         if gateway is None:
             return
         known, now = self._known[key], self._clock()
+        await self._tell(known, gateway)
         look = known.look
         if look is None or now - known.looked >= LOOK:
             known.look = look = await known.looker.look(gateway, now)
@@ -175,6 +179,13 @@ class Gateways:
         if on_its_way:
             known.look = None
         self.queue.add_after(key, SOON if on_its_way else LOOK)
+
+    async def _tell(self, known: Known, gateway: BridgeGateway) -> None:
+        """Make events of what has come since; an operator that starts finds it told."""
+        now = notable(gateway.status.conditions)
+        for reason in now.keys() - known.told if known.told is not None else ():
+            await self._notices.tell(gateway, reason, now[reason])
+        known.told = frozenset(now)
 
     def _observed(self, key: str, known: Known, look: ObservedGateway, gateway: BridgeGateway) -> ObservedGateway:
         return replace(

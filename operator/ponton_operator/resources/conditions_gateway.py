@@ -245,6 +245,35 @@ class Finding(Enum):
     )
 
 
+# What the host has to know of at once; the rest is on its way, or was meant so.
+NOTABLE: Final = frozenset({
+    Finding.PROBLEMS,
+    Finding.SECRET_MISSING,
+    Finding.DOMAIN_TAKEN,
+    Finding.IMAGE_MISSING,
+    Finding.REDIS_AWAY,
+    Finding.REDIS_HAS_NO_ACL,
+    Finding.REDIS_FORGETS_USERS,
+    Finding.PROSODY_AWAY,
+    Finding.PROSODY_REFUSES,
+    Finding.PAIRINGS_LOST,
+    Finding.SHARDS_NOT_READY,
+    Finding.LOGINS_HELD_BACK,
+    Finding.STARTS_HELD_BACK,
+    Finding.ACCOUNTS_LEFT_OUT,
+})  # fmt: skip
+_NOTABLE: Final = frozenset((finding.value.type, finding.value.reason) for finding in NOTABLE)
+
+
+def notable(conditions: Iterable[Condition]) -> dict[str, str]:
+    """Give what the host has to know of: type and reason in one word, with the sentence.
+
+    >>> notable([gateway_condition(Finding.REDIS_AWAY, None, 0.0)]).keys()
+    dict_keys(['RedisReachableUnreachable'])
+    """
+    return {f"{c.type}{c.reason}": c.message for c in conditions if (c.type, c.reason) in _NOTABLE}
+
+
 def gateway_condition(
     finding: Finding, before: Condition | None, now: float, *, more: str = "", generation: int = 0
 ) -> Condition:
