@@ -262,11 +262,11 @@ def test_budgets_are_for_operators_and_redis_and_never_for_shards(everything: li
 def test_shards_give_way_to_what_runs_them(everything: list[Object]) -> None:
     """When a cluster is full."""
     control, shards = (
-        named(everything, "PriorityClass", f"wa-ponton-{name}")["value"] for name in ("control", "shards")
+        named(everything, "PriorityClass", f"bridges-wa-ponton-{name}")["value"] for name in ("control", "shards")
     )
     assert control > shards
     assert (
-        "wa-ponton-control"
+        "bridges-wa-ponton-control"
         == named(everything, "Deployment", "wa-ponton-accounts")["spec"]["template"]["spec"]["priorityClassName"]
     )
 
@@ -313,7 +313,7 @@ def test_the_gateway_of_the_sandbox_is_one(everything: list[Object]) -> None:
     assert "http://wa-ponton-sandbox.bridges.svc:8080" == gateway.spec.shard.egress.proxy
     users = {name for name, pod in pods(everything) if "ponton-sandbox" in pod["spec"]["containers"][0]["image"]}
     assert {"wa-ponton-sandbox"} == users
-    assert "wa-ponton-shards" == gateway.spec.shard.priority_class_name
+    assert "bridges-wa-ponton-shards" == gateway.spec.shard.priority_class_name
 
 
 def test_a_gateway_comes_after_its_kind(everything: list[Object]) -> None:

@@ -73,7 +73,7 @@ capabilities: {drop: [ALL]}
 
 {{- define "ponton.controlPriority" -}}
 {{- if .Values.priorityClasses.create }}
-priorityClassName: {{ include "ponton.fullname" . }}-control
+priorityClassName: {{ include "ponton.clusterName" . }}-control
 {{- end }}
 {{- end -}}
 
