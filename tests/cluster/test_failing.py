@@ -14,7 +14,8 @@ from tests.cluster.release import DOMAIN, FULL, GATEWAY, Release, installed
 from tests.cluster.scene import processes
 
 TRIAL = "trial"  # a gateway whose template is spoilt
-HUNG = 180.0  # seconds: two failed probes, 30 s for the process to end, then KILL
+HUNG = 240.0  # seconds: a minute without probes, three that fail, 30 s for the process to end, then KILL
+LOST = 180.0  # seconds; a node counts as lost after 50 without a word
 SEEN = 90.0  # seconds until a trouble is shown, or over
 
 
@@ -53,7 +54,7 @@ class Account:
         """Make it."""
         self.release.cluster.apply(self.release.account(self.name, gatewayRef={"name": TRIAL}))
 
-    def shows(self, reason: str) -> None:
+    def shows(self, reason: str, seconds: float = SEEN) -> None:
         """Wait until its reason is this one, that a condition has it and a sentence is beside it."""
 
         def shown() -> bool:
@@ -61,7 +62,7 @@ class Account:
             conditions = {one["reason"]: one["message"] for one in status.get("conditions", [])}
             return status.get("reason") == reason and bool(conditions.get(reason))
 
-        until(f"the reason {reason}", shown, SEEN)
+        until(f"the reason {reason}", shown, seconds)
 
     def runs(self) -> None:
         """Wait until its one pod runs."""
@@ -162,6 +163,7 @@ def test_a_shard_that_hangs(release: Release, account: Account) -> None:
         pytest.skip("a process can be stopped on our own node only")
     account.make()
     account.runs()
+    until("its stream", lambda: release.condition(f"ba/{account.name}", "XMPPConnected")[0] == "True", SEEN)
     (pod,) = release.pods(account.name)
     (pid,) = processes(pod["metadata"]["uid"], "shard")
     os.kill(pid, signal.SIGSTOP)
@@ -173,3 +175,23 @@ def test_a_shard_that_hangs(release: Release, account: Account) -> None:
 
     until("a second container", lambda: restarts() == 1, HUNG)
     until("its stream", lambda: release.condition(f"ba/{account.name}", "XMPPConnected")[0] == "True", SEEN)
+
+
+def test_a_node_that_is_lost(release: Release, account: Account) -> None:
+    """Nobody knows whether its shard runs, so no second one is started; the account goes on when the node is back."""
+    box = release.cluster.box
+    if box is None:
+        pytest.skip("a kubelet can be stopped on our own node only")
+    account.make()
+    account.runs()
+    (pod,) = release.pods(account.name)
+    kubelet = box.process("kubelet")
+    os.kill(kubelet, signal.SIGSTOP)
+    try:
+        account.shows("WaitingForNode", LOST)
+        assert [pod["metadata"]["uid"]] == [one["metadata"]["uid"] for one in release.pods(account.name)]
+    finally:
+        os.kill(kubelet, signal.SIGCONT)
+    until("no trouble", lambda: release.get("ba", account.name)["status"]["reason"] != "WaitingForNode", LOST)
+    account.runs()
+    release.ready(f"bg/{TRIAL}", LOST)

@@ -31,6 +31,7 @@ TMP: Final = "32Mi"
 STORE: Final = "/var/lib/ponton/store"
 SECRETS: Final = "/run/ponton"
 PULSE: Final = 30  # seconds without a pulse (there is one in 3) that count as a failure, and between two looks
+STARTS: Final = 60  # seconds in which nobody asks for a pulse; the store is open after 2 on an idle node
 XMPP_CA: Final = "xmpp-ca.pem"
 UPLOAD_CA: Final = "upload-ca.pem"
 
@@ -172,10 +173,10 @@ def _container(launch: Launch, tier: Tier) -> Obj:
         "env": [*({"name": name, "value": value} for name, value in told.items()), uid],
         "livenessProbe": {
             "exec": {"command": ["sh", "-c", f'test -n "$(find {STORE}/{LOCK} -newermt "{PULSE} seconds ago")"']},
-            "initialDelaySeconds": PULSE,
+            "initialDelaySeconds": STARTS,
             "periodSeconds": PULSE,
             "timeoutSeconds": 10,
-            "failureThreshold": 2,
+            "failureThreshold": 3,  # a node that is overloaded gets no better by restarts
         },
         "resources": resources_of(tier),
         "resizePolicy": [{"resourceName": what, "restartPolicy": "NotRequired"} for what in ("cpu", "memory")],

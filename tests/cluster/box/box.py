@@ -1,5 +1,6 @@
 """A cluster in a box as Python sees it: up, down, run something inside, load an image; used by tests and `__main__`."""
 
+import contextlib
 import json
 import os
 import select
@@ -113,6 +114,15 @@ class Box:
     def load(self, archive: Path) -> None:
         """Give the node an image: an OCI archive, named as its index says."""
         self.run(*node.load(self.folder, archive), seconds=300)
+
+    def process(self, name: str) -> int:
+        """The process of one of its programs, such as kubelet, as the machine counts processes."""
+        own = os.fsencode(self.folder.bin / name)
+        for line in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                if line.read_bytes().split(b"\0")[0] == own:
+                    return int(line.parent.name)
+        raise BoxFailed(f"no {name} runs in the box {self.folder.name}")
 
     def name_image(self, image: str, other: str) -> None:
         """Give an image of the node a second name."""
