@@ -473,8 +473,8 @@ async def test_a_pod_that_should_be_gone_is_looked_at(
     here.account(owner="acc-1@example.test", desired="Stopped")
     await here.until(lambda: here.pod()["metadata"].get("deletionTimestamp"))
     fake.objects.pop(("pods", NS, pod["metadata"]["name"]))  # without an event
-    await here.until(lambda: ["gw"] == there(fake, "secrets"))
-    assert ("False", "NoProcess") == here.condition("PodScheduled")
+    await here.until(lambda: ("False", "NoProcess") == here.condition("PodScheduled"))
+    assert ["gw"] == there(fake, "secrets")
 
 
 async def test_many_accounts_start_at_the_pace_of_the_api_server(fake: PodFake) -> None:

@@ -33,10 +33,9 @@ class Pending:
 
 @dataclass(slots=True)
 class KubeHeld(Held):
-    """One account of the cluster. `left`: the epoch whose Secret may still be there though its pod is not."""
+    """One account of the cluster."""
 
     pending: Pending | None = None
-    left: int = 0
 
     @property
     def version(self) -> int:
