@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from ponton_operator.cluster.lease import EX_TEMPFAIL
 from tests.cluster.box import audit
 from tests.cluster.reach import Cluster, Object, until
 from tests.harness.redis import free_port
@@ -142,12 +143,14 @@ class Bed:
 
     # ---- the operator ----------------------------------------------------------------------------------------------
 
-    def kubeconfig(self) -> Path:
-        """Write a KUBECONFIG of the service account."""
+    def kubeconfig(self, server: str = "") -> Path:
+        """Write a KUBECONFIG of the service account; `server` is another way to the API server."""
         token = self.cluster.kubectl("create", "token", self.name, "-n", self.namespace).strip()
         config = yaml.safe_load(self.cluster.kubeconfig.read_text())
         config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
-        path = self.folder / "kubeconfig"
+        if server:
+            config["clusters"][0]["cluster"] = {"server": server}
+        path = self.folder / ("kubeconfig-way" if server else "kubeconfig")
         path.write_text(yaml.safe_dump(config))
         return path
 
@@ -182,10 +185,25 @@ class Program:
     def start(self) -> None:
         """Start it and wait until it has the Lease."""
         works = self.said("operator_works")
+        self.launch()
+        until("the operator works", lambda: self.again() or self.said("operator_works") > works, SECONDS)
+
+    def launch(self) -> None:
+        """Start it."""
         with self.log.open("ab") as err:
             command = [sys.executable, "-m", "ponton_bridge.cli", "operator", self.name]
             self._process = subprocess.Popen(command, env=self._environment, stderr=err)
-        until("the operator works", lambda: self.said("operator_works") > works, SECONDS)
+
+    def again(self) -> None:
+        """Start it again if it has ended because a starved machine made it lose the Lease, as its kubelet would."""
+        if self._process and self._process.poll() == EX_TEMPFAIL:
+            self.launch()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process
+        return self._process.pid
 
     def kill(self) -> None:
         """Kill it."""
