@@ -87,10 +87,13 @@ class Gateways:
         kopf.on.event("apps", "v1", "deployments", registry=registry)(self._deployment)
 
     async def start(self) -> None:
-        """Take in all gateways, so that no twin is overlooked."""
+        """Take in all gateways, so that no twin is overlooked, and all accounts, so that none is counted too few."""
         for namespace in self._context.settings.namespaces or ("",):
             for item in await self._api.list(GATEWAYS, namespace):
                 self._take(item)
+            async for page in self._api.pages(ACCOUNTS, namespace):
+                for item in page:
+                    self._tally.put(_key(item), _entry(item))
         self._log(OperatorEvent.LISTED, gateways=len(self._known))
         self.queue.add_after(_SWEEP_KEY, SWEEP)
 
