@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ponton_operator.cluster import kube_shards
+from ponton_operator.cluster.kube_api import KubeApi
 from ponton_operator.plan import deletion
 from ponton_operator.plan.values import Step
 from tests.harness.kube_fake import Key, Obj, Refused, kube_fake
@@ -487,6 +488,17 @@ async def test_many_accounts_start_at_the_pace_of_the_api_server(fake: PodFake) 
         await here.until(lambda: 30 == len(there(fake, "pods")))
         assert time.monotonic() - began >= (30 * 4 - 100) / 100.0 * 0.5
         assert 30 * 4 == len(here.written())
+
+
+async def test_starts_give_way_when_writes_are_late(fake: PodFake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Full speed while nobody waits, hardly any when a write waits long; the rest of the pace is for changes."""
+    async with town(fake, writes=20.0) as here:
+        await here.start()
+        shares = []
+        for seconds in (0.0, 1.0, 9.0):
+            monkeypatch.setattr(KubeApi, "late", lambda _, seconds=seconds: seconds)
+            shares.append(here.operator._share())
+        assert [20.0 / 5, 20.0 / 10, 20.0 / 100] == pytest.approx(shares)
 
 
 async def test_gateways_in_several_namespaces_are_served_by_one_process(fake: PodFake) -> None:

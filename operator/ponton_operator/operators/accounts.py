@@ -27,6 +27,10 @@ from ponton_operator.resources.gateway import BridgeGateway
 
 SWEEP: Final = 300.0  # seconds between looks for what the watches did not tell
 WRITES_OF_A_START: Final = 5.0  # status, claim, Secret, pod, and one status when it has told something
+# Starts are what makes many writes at once, so they give way: fewer are begun when a write has to wait longer than
+# EASE - 1 seconds for its turn, hardly any from EASE seconds on. Else a change would wait for thousands of starts.
+EASE: Final = 1.5
+LEAST: Final = 0.05  # of the starts, which are begun all the same
 _AWAY: Final = frozenset({"node.kubernetes.io/unreachable", "node.kubernetes.io/out-of-service"})
 
 Key = tuple[str, str]  # namespace and name
@@ -121,8 +125,11 @@ class AccountsOperator:
     def _share(self) -> float:
         """Give the starts a second that one gateway may have: what the API server can take, among those that wait."""
         writes = self._context.settings.writes
+        if not writes:
+            return float("inf")
         waiting = sum(1 for runtime in self.gateways.values() if runtime.reconciler.waiting)
-        return writes / WRITES_OF_A_START / max(1, waiting) if writes else float("inf")
+        free = min(1.0, max(LEAST, EASE - self._api.late()))
+        return writes / WRITES_OF_A_START * free / max(1, waiting)
 
     def _served(self, key: Key) -> KubeRuntime:
         """Give the runtime of a gateway, a new one if it was not known."""
