@@ -105,8 +105,11 @@ class KubeShards:
         if before is None or after is None or (before.epoch == after.epoch and bool(before.ended) == bool(after.ended)):
             return
         pod = self.pods.of(meta.namespace, meta.name).get(before.epoch)
-        if pod.gone if pod else not self.pods.is_known(meta.namespace, meta.name, before.epoch):
-            await self.api.delete(SECRETS, meta.namespace, shard_name(meta.name, before.epoch))
+        if not (pod.gone if pod else not self.pods.is_known(meta.namespace, meta.name, before.epoch)):
+            return
+        name = shard_name(meta.name, before.epoch)
+        if await self.api.find(SECRETS, meta.namespace, name):  # mostly there is none, and a read is cheaper
+            await self.api.delete(SECRETS, meta.namespace, name)
 
     async def collect(self, held: KubeHeld, epoch: int) -> None:
         """Remove what is left of an ended shard. Raises KubeError.
