@@ -191,7 +191,8 @@ def _judge(course: Course, calls: Sequence[audit.Call], figures: dict[str, objec
     changed = {change.account for change in (*course.stops(), *course.losses())}
     changed |= {f"{s.namespace}/{said.account}" for s in course.field.shards for said in s.said if said.reason == "ConnectionLost"}
     starts = [float(count) for account, count in writes.items() if account not in changed]
-    took = {"stops": reactions(calls, course.stops()), "losses": reactions(calls, course.losses())}
+    ends = [call for call in calls if (call.verb, call.resource) == ("delete", "pods")]
+    took = {"stops": reactions(ends, course.stops()), "losses": reactions(calls, course.losses())}
     for name, found in took.items():
         if found:
             figures[f"reaction_to_{name}_s"] = distribution(found)
