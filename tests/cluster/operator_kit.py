@@ -186,7 +186,7 @@ class Program:
         """Start it and wait until it has the Lease."""
         works = self.said("operator_works")
         self.launch()
-        until("the operator works", lambda: self.again() or self.said("operator_works") > works, SECONDS)
+        until("the operator works", lambda: self.keep() and self.said("operator_works") > works, SECONDS)
 
     def launch(self) -> None:
         """Start it."""
@@ -194,10 +194,12 @@ class Program:
             command = [sys.executable, "-m", "ponton_bridge.cli", "operator", self.name]
             self._process = subprocess.Popen(command, env=self._environment, stderr=err)
 
-    def again(self) -> None:
-        """Start it again if it has ended because a starved machine made it lose the Lease, as its kubelet would."""
-        if self._process and self._process.poll() == EX_TEMPFAIL:
+    def keep(self) -> bool:
+        """Start it again if it lost its Lease on a starved machine, as its kubelet would; gives whether it had not."""
+        lost = self._process is not None and self._process.poll() == EX_TEMPFAIL
+        if lost:
             self.launch()
+        return not lost
 
     @property
     def pid(self) -> int:

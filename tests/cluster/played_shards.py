@@ -68,14 +68,24 @@ class Shard:
     def writes(self, commands: Iterable[Word], lease: float) -> Word:
         """Give the call of the one script by which shards write."""
         texts = [json.dumps([str(part) for part in command]) for command in commands]
-        return ["EVAL", FENCED, 2, self.keys.fence, self.keys.lease, self.epoch, self.instance, int(lease * 1000), *texts]
+        return [
+            "EVAL",
+            FENCED,
+            2,
+            self.keys.fence,
+            self.keys.lease,
+            self.epoch,
+            self.instance,
+            int(lease * 1000),
+            *texts,
+        ]
 
     def beat(self, now: float) -> Word:
         """Give the call of a heartbeat, which renews the lease."""
         beat = Heartbeat(
             int(self.epoch), self.instance, now, self.reason, self.since, 1, self.linked, rss=RSS, phone_seen=self.since
         )
-        fields = ["HSET", self.keys.heartbeat, *_flat(beat.to_redis())]
+        fields: Word = ["HSET", self.keys.heartbeat, *_flat(beat.to_redis())]
         return self.writes([fields, ["EXPIRE", self.keys.heartbeat, HEARTBEAT_TTL]], LEASE_TTL)
 
     def state(self) -> Word:
@@ -100,7 +110,7 @@ class Said:
 
 @dataclass(slots=True)
 class Shards:
-    """The shards of a gateway. `lose_every`: seconds between two losses of a shard's connection, on average; 0: none."""
+    """The shards of a gateway. `lose_every`: seconds from a loss of the connection to the next, on average; 0: none."""
 
     url: str
     gateway: str
@@ -260,4 +270,3 @@ def _follow(api: Api, shards: Shards, tell: Callable[..., object], stop: threadi
 
 def _flat(fields: dict[str, str]) -> list[str]:
     return [part for pair in fields.items() for part in pair]
-

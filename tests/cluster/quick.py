@@ -1,4 +1,4 @@
-"""What a person or a door does with accounts and pods, by the API itself: a call takes milliseconds, kubectl a second."""
+"""What people and doors do with accounts and pods, by the API itself: a call takes milliseconds, kubectl a second."""
 
 from dataclasses import dataclass
 from urllib.parse import quote

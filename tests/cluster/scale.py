@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ponton_bridge.model.states import Phase
-from tests.bench.figures import Figures, Line, at_most, distribution, holds, quantile
+from tests.bench.figures import Line, at_most, distribution, holds, quantile
 from tests.bench.report import Result, alone, say
 from tests.cluster.box import audit
 from tests.cluster.box.box import Box
@@ -56,12 +56,17 @@ class Size:
         return MINUTES * 60 * self.accounts / ACCOUNTS * WRITES / self.writes
 
 
+def nodes(size: Size) -> int:
+    """Give how many fake nodes it takes, with room for front desks."""
+    return size.accounts // NODE + 2
+
+
 @dataclass
 class Course:
     """One run, and what came of it."""
 
     size: Size
-    field: Field
+    ground: Field
     began: float = 0.0  # seconds since 1970
     running: float = 0.0
     stopped: dict[tuple[int, str], float] = field(default_factory=dict)  # gateway and account, and when
@@ -72,10 +77,10 @@ class Course:
         names = [f"acc-{number:05d}" for number in range(self.size.accounts)]
         for number, name in enumerate(names):
             gateway = number % self.size.gateways
-            self.field.quick[gateway].make(self.field.places[gateway].account(name))
+            self.ground.quick[gateway].make(self.ground.places[gateway].account(name))
             self._meanwhile()
         say(f"{len(names)} accounts made in {time.time() - self.began:.0f} s")
-        self.field.until("all accounts run", self._all_run, self.size.limit * PATIENCE)
+        self.ground.until("all accounts run", self._all_run, self.size.limit * PATIENCE)
         self.running = time.time()
         say(f"{len(names)} accounts run after {self.running - self.began:.0f} s")
 
@@ -85,30 +90,30 @@ class Course:
         if time.time() - last < self.size.every:
             return
         gateway = len(self.stopped) % self.size.gateways
-        for said in self.field.shards[gateway].said[::7]:
+        for said in self.ground.shards[gateway].said[::7]:
             if (gateway, said.account) not in self.stopped and time.time() - said.at > QUIET:
-                self.field.quick[gateway].change(said.account, desired="Stopped")
+                self.ground.quick[gateway].change(said.account, desired="Stopped")
                 self.stopped[gateway, said.account] = time.time()
                 return
 
     def _all_run(self) -> bool:
         self._meanwhile()
-        return self.field.connected + len(self.stopped) >= self.size.accounts
+        return self.ground.connected + len(self.stopped) >= self.size.accounts
 
     def settle(self) -> None:
         """Have those started again that were stopped, and wait until everything is written."""
-        for each in self.field.shards:
+        for each in self.ground.shards:
             each.calm = True
         for gateway, name in self.stopped:
-            self.field.quick[gateway].change(name, desired="Running")
+            self.ground.quick[gateway].change(name, desired="Running")
         wanted = self.size.accounts
-        self.field.until("all run again", lambda: self.field.connected >= wanted, self.size.limit + 120)
-        self.field.until("all are said to run", lambda: self.field.phases()[Phase.RUNNING] == wanted, 300)
+        self.ground.until("all run again", lambda: self.ground.connected >= wanted, self.size.limit + 120)
+        self.ground.until("all are said to run", lambda: self.ground.phases()[Phase.RUNNING] == wanted, 300)
         time.sleep(SETTLE)
 
     def restart(self, name: str) -> float:
         """Kill an operator and start it; gives the seconds until it has looked at everything."""
-        worker, began = self.field.workers[name], time.monotonic()
+        worker, began = self.ground.workers[name], time.monotonic()
         worker.program.kill()
         worker.program.start()
         kind, looks = {
@@ -116,8 +121,10 @@ class Course:
             "gateways": ("gateway", self.size.gateways),
             "scaler": ("sweep", 1),
         }[name]
-        self.field.until(
-            f"{name} has looked at all", lambda: worker.figure("ponton_reconciles_total", kind=kind) >= looks, SYNCED * 2
+        self.ground.until(
+            f"{name} has looked at all",
+            lambda: worker.figure("ponton_reconciles_total", kind=kind) >= looks,
+            SYNCED * 2,
         )
         return time.monotonic() - began
 
@@ -125,7 +132,7 @@ class Course:
         """Give the losses of connections that were told while the accounts started, of accounts that had been quiet."""
         return [
             Change(f"{shards.namespace}/{said.account}", said.at)
-            for shards in self.field.shards
+            for shards in self.ground.shards
             for said in list(shards.said)
             if said.reason == "ConnectionLost" and said.quiet > QUIET and said.at < self.running - ANSWER
         ]
@@ -133,7 +140,8 @@ class Course:
     def stops(self) -> list[Change]:
         """Give what people did meanwhile."""
         return [
-            Change(f"{self.field.places[gateway].namespace}/{name}", at) for (gateway, name), at in self.stopped.items()
+            Change(f"{self.ground.places[gateway].namespace}/{name}", at)
+            for (gateway, name), at in self.stopped.items()
         ]
 
 
@@ -189,7 +197,12 @@ def _judge(course: Course, calls: Sequence[audit.Call], figures: dict[str, objec
     ramp = [call for call in calls if seconds(call.time) <= course.running + SETTLE]
     writes = of_each(ramp)
     changed = {change.account for change in (*course.stops(), *course.losses())}
-    changed |= {f"{s.namespace}/{said.account}" for s in course.field.shards for said in s.said if said.reason == "ConnectionLost"}
+    changed |= {
+        f"{s.namespace}/{said.account}"
+        for s in course.ground.shards
+        for said in s.said
+        if said.reason == "ConnectionLost"
+    }
     starts = [float(count) for account, count in writes.items() if account not in changed]
     ends = [call for call in calls if (call.verb, call.resource) == ("delete", "pods")]
     took = {"stops": reactions(ends, course.stops()), "losses": reactions(calls, course.losses())}
@@ -217,8 +230,7 @@ async def measure(*, short: bool) -> Result:
 
 def _measured(size: Size) -> Result:
     with tempfile.TemporaryDirectory(prefix="ponton-scale-") as folder:
-        options = Options(f"scale-{os.getpid()}", kwok=size.accounts // NODE + 2, audit=True, owner=os.getpid())
-        box = Box.up(options)
+        box = Box.up(Options(f"scale-{os.getpid()}", kwok=nodes(size), audit=True, owner=os.getpid()))
         try:
             with laid_out(Cluster.of(box), Path(folder), size.gateways, size.writes) as made:
                 return go(size, made)

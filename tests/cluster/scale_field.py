@@ -23,6 +23,7 @@ OPERATORS = ("accounts", "gateways", "scaler")
 LOSE_EVERY = 4 * 3600.0  # seconds from one loss of a shard's connection to the next, on average
 LIMITS = {"startsPerSecond": 100, "startsBurst": 100, "loginsPerSecond": 100}  # the API server's is the one that counts
 TIERS = [{"name": "small", "memoryLimit": "256Mi"}, {"name": "large", "memoryLimit": "512Mi"}]
+LOOK = 0.5  # seconds between two looks at whether a condition holds
 DOMAIN = "wa{number}.example.test"
 _RBAC = "rbac.authorization.k8s.io/v1"
 _HEADINGS = {"accounts": "The accounts operator", "gateways": "The gateways operator", "scaler": "The scaler"}
@@ -84,10 +85,8 @@ class Field:
         """Wait as `reach.until`, and have operators started again that lost their Lease on a starved machine."""
 
         def look() -> object:
-            for worker in self.workers.values():
-                worker.program.again()
-            time.sleep(0.5)
-            return condition()
+            time.sleep(LOOK)
+            return all(worker.program.keep() for worker in self.workers.values()) and condition()
 
         until(what, look, seconds)
 
@@ -99,7 +98,9 @@ def laid_out(cluster: Cluster, folder: Path, gateways: int, writes: float) -> It
     with ExitStack() as stack:
         for file in sorted((ROOT / "crds").glob("*.yaml")):
             cluster.kubectl("apply", "--server-side", "-f", str(file))
-        cluster.kubectl("wait", "--for=condition=Established", "crd", "bridgeaccounts.ponton.im", "bridgegateways.ponton.im")
+        cluster.kubectl(
+            "wait", "--for=condition=Established", "crd", "bridgeaccounts.ponton.im", "bridgegateways.ponton.im"
+        )
         port, _ = stack.enter_context(servers.prosody())
         since = cluster.box.folder.audit_log.stat().st_size
         places, shards = [], []

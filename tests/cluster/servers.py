@@ -1,4 +1,4 @@
-"""The servers that a gateway has beside the cluster, for tests on loopback: a real Redis, a stand-in for Prosody's view."""
+"""The servers of a gateway beside the cluster, on loopback: a real Redis, a stand-in for Prosody's view."""
 
 import asyncio
 import http.server

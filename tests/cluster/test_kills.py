@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench.report import say
 from tests.cluster import servers
 from tests.cluster.box import audit
 from tests.cluster.late_watch import LateWatch, late_watch
@@ -23,7 +24,7 @@ from tests.cluster.quick import Quick, api_of
 from tests.cluster.reach import Cluster, Object, until
 
 ACCOUNTS = 200
-KILLS = int(__import__("os").environ.get("K","50"))
+KILLS = 50
 IN_BEGINNING = 0.2  # share of the kills that come before the operator has begun to work
 WORK = 2.0  # seconds of work before a kill at most, drawn anew each time
 LATE = 1.0  # seconds that watches are late in the second half
@@ -156,8 +157,9 @@ def test_fifty_kills_cost_no_account_its_one_pod(world: World, way: LateWatch, t
         _finish(world)
         program.start()
         settled = time.monotonic()
-        until("everything as it should be", lambda: program.again() or world.right(), REST)
-    print(f"{KILLS} kills in {settled - began:.0f} s, at rest {time.monotonic() - settled:.0f} s later; {dict(world.done)}")
+        until("everything as it should be", lambda: program.keep() and world.right(), REST)
+    seen = time.monotonic()
+    say(f"{KILLS} kills in {settled - began:.0f} s, at rest after {seen - settled:.0f} s more; {dict(world.done)}")
     calls = here.calls()
     assert here.cluster.box
     everybody = audit.calls(here.cluster.box.folder.audit_log, here.since)
@@ -193,7 +195,7 @@ def _within_budget(world: World, pods: list[audit.Call], calls: list[audit.Call]
     starts = sum(len(of_one) for of_one in found.values())
     ends = sum(bool(life.until) for of_one in found.values() for life in of_one)
     wanted = START * starts + END * ends + DELETION * world.done["delete"] + CHANGE * world.done["turn"]
+    say(f"{starts} starts, {ends} ends, {audit.writes(calls)} writes (at most {wanted} and {AT_ONCE * KILLS})")
     assert audit.writes(calls) <= wanted + AT_ONCE * KILLS
     made = Counter((call.resource, call.name) for call in calls if call.verb == "create" and call.ok)
     assert [] == [key for key, count in made.items() if count > 1]
-    print(f"{starts} starts, {ends} ends, {audit.writes(calls)} writes (at most {wanted} and {AT_ONCE * KILLS})")

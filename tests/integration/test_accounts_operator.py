@@ -491,14 +491,14 @@ async def test_many_accounts_start_at_the_pace_of_the_api_server(fake: PodFake) 
 
 
 async def test_starts_give_way_when_writes_are_late(fake: PodFake, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Full speed while nobody waits, hardly any when a write waits long; the rest of the pace is for changes."""
+    """As many as there are turns while a write waits for half a second, hardly any when it waits long."""
     async with town(fake, writes=20.0) as here:
         await here.start()
         shares = []
-        for seconds in (0.0, 1.0, 9.0):
+        for seconds in (0.0, 0.5, 1.5, 9.0):
             monkeypatch.setattr(KubeApi, "late", lambda _, seconds=seconds: seconds)
             shares.append(here.operator._share())
-        assert [20.0 / 5, 20.0 / 10, 20.0 / 100] == pytest.approx(shares)
+        assert [1.25 * 20 / 5, 20 / 5, 0.5 * 20 / 5, 0.05 * 20 / 5] == pytest.approx(shares)
 
 
 async def test_gateways_in_several_namespaces_are_served_by_one_process(fake: PodFake) -> None:

@@ -159,7 +159,7 @@ class KubeBackend:
             self._take(mine, answer)
             await self.notices.changed(held.account, before.reason)
 
-    async def start(self, name: str, held: Held, action: Start) -> None:
+    async def start(self, name: str, held: Held, action: Start) -> None:  # noqa: ARG002  # the Protocol's
         """Make the pod of an epoch, now or as soon as it can be made."""
         mine = self._mine(held)
         mine.pending = Pending(action.epoch, action.wipe)

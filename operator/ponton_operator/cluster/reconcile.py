@@ -44,7 +44,9 @@ TRY_AGAIN: Final = 1.0
 TRY_AGAIN_MAX: Final = 60.0
 # Times `Backend.apart`, before it is told that a shard starts or connects: mostly that is over by then.
 ON_ITS_WAY: Final = 3.0
-A_TURN: Final = 2.0  # seconds for each that waits for its turn, before it is told of one: mostly its turn has come by then
+A_TURN: Final = (
+    2.0  # seconds for each that waits for its turn, before it is told of one: mostly its turn has come by then
+)
 TOGETHER: Final = 0.02  # seconds in which accounts that ask for their turn are looked at together
 _NOBODYS: Final = Turn(DONE, "")
 _PASSING: Final = frozenset({Phase.STARTING, Phase.CONNECTING})
@@ -249,7 +251,11 @@ class Reconciler:
         if not asks:
             self._asks.pop(name, None)
         for action in actions:
-            if isinstance(action, WriteStatus) and not action.urgent and self._too_soon(name, held, action.status, asks=asks):
+            if (
+                isinstance(action, WriteStatus)
+                and not action.urgent
+                and self._too_soon(name, held, action.status, asks=asks)
+            ):
                 continue
             await self._act(name, held, action)
         if touched is not None and any(not isinstance(action, (Again, AskPermit)) for action in actions):

@@ -27,10 +27,11 @@ from ponton_operator.resources.gateway import BridgeGateway
 
 SWEEP: Final = 300.0  # seconds between looks for what the watches did not tell
 WRITES_OF_A_START: Final = 5.0  # status, claim, Secret, pod, and one status when it has told something
-# Starts are what makes many writes at once, so they give way: fewer are begun when a write has to wait longer than
-# EASE - 1 seconds for its turn, hardly any from EASE seconds on. Else a change would wait for thousands of starts.
-EASE: Final = 1.5
-LEAST: Final = 0.05  # of the starts, which are begun all the same
+# Starts are what makes many writes at once, so they give way: when writes wait for their turn, fewer are begun, or a
+# change would wait for thousands of starts. With a wait of half a second just as many are begun as there are turns.
+MOST: Final = 1.25  # times the starts that there are turns for, while nothing waits
+LESS: Final = 0.5  # by so much for each second of waiting
+LEAST: Final = 0.05  # are begun all the same
 _AWAY: Final = frozenset({"node.kubernetes.io/unreachable", "node.kubernetes.io/out-of-service"})
 
 Key = tuple[str, str]  # namespace and name
@@ -128,7 +129,7 @@ class AccountsOperator:
         if not writes:
             return float("inf")
         waiting = sum(1 for runtime in self.gateways.values() if runtime.reconciler.waiting)
-        free = min(1.0, max(LEAST, EASE - self._api.late()))
+        free = max(LEAST, MOST - LESS * self._api.late())
         return writes / WRITES_OF_A_START * free / max(1, waiting)
 
     def _served(self, key: Key) -> KubeRuntime:
