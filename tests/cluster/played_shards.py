@@ -85,8 +85,8 @@ class Shard:
         beat = Heartbeat(
             int(self.epoch), self.instance, now, self.reason, self.since, 1, self.linked, rss=RSS, phone_seen=self.since
         )
-        fields: Word = ["HSET", self.keys.heartbeat, *_flat(beat.to_redis())]
-        return self.writes([fields, ["EXPIRE", self.keys.heartbeat, HEARTBEAT_TTL]], LEASE_TTL)
+        key = self.keys.heartbeat
+        return self.writes([["HSET", key, *_flat(beat.to_redis())], ["EXPIRE", key, HEARTBEAT_TTL]], LEASE_TTL)
 
     def state(self) -> Word:
         """Give the call that tells the state."""
@@ -94,7 +94,7 @@ class Shard:
             self.keys.account, int(self.epoch), self.instance, self.reason, self.since, xmpp=1, paired=self.linked
         )
         fields = _flat(change.to_redis())
-        told = ["XADD", self.keys.states, "MAXLEN", "~", STATES_MAX, "*", *fields]
+        told: Word = ["XADD", self.keys.states, "MAXLEN", "~", STATES_MAX, "*", *fields]
         return self.writes([["DEL", self.keys.state], ["HSET", self.keys.state, *fields], told], 0.0)
 
 

@@ -13,6 +13,7 @@ from urllib.request import urlopen
 from ponton_bridge.model.states import Phase
 from tests.bench.usage import cpu_seconds
 from tests.cluster import servers
+from tests.cluster.box import audit
 from tests.cluster.operator_kit import DOORS, ROOT, Bed, Program, rights
 from tests.cluster.played_shards import Shards, played
 from tests.cluster.quick import Quick, api_of
@@ -67,6 +68,24 @@ class Field:
     quick: Sequence[Quick]
     shards: Sequence[Shards]
     workers: dict[str, Worker] = field(default_factory=dict)
+
+    def mark(self) -> int:
+        """Give where the audit log ends now, to look at what comes afterwards."""
+        assert self.cluster.box
+        return self.cluster.box.folder.audit_log.stat().st_size
+
+    def calls(self, since: int = 0) -> list[audit.Call]:
+        """Give everybody's calls since a mark, 0 for all since the field was laid out."""
+        assert self.cluster.box
+        return audit.calls(self.cluster.box.folder.audit_log, since or self.places[0].since)
+
+    def writes(self, since: int) -> dict[str, int]:
+        """Count what each operator has written since a mark."""
+        calls = self.calls(since)
+        return {
+            name: audit.writes(call for call in calls if call.user == worker.bed.user)
+            for name, worker in self.workers.items()
+        }
 
     def phases(self) -> dict[Phase, int]:
         """Count the accounts by phase, as their status says."""

@@ -34,7 +34,7 @@ REST = 300.0  # seconds until all that was asked for is done
 AT_ONCE = 16  # calls of an operator that run at the same time, so that a kill may have it do them again
 SEED = 5
 # Writes of ours that may be needed: a start; an end that we saw to; a deletion; a change of what is wanted.
-START, END, DELETION, CHANGE = 5, 4, 8, 1
+START, END, DELETION, CHANGE = 5, 4, 10, 1
 
 
 @dataclass

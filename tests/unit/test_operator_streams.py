@@ -90,4 +90,4 @@ def test_kopf_copies_no_objects() -> None:
     storage = kopf_settings().persistence.diffbase_storage
     seen = {"metadata": {"name": "acc-1"}, "spec": {"owner": "a@x.test"}}
     assert {} == storage.build(body=kopf.Body(seen))  # type: ignore[arg-type]  # a part of an object
-    assert storage.fetch(body=kopf.Body(seen)) is None  # type: ignore[arg-type,func-returns-value]  # the same
+    assert storage.fetch(body=kopf.Body(seen)) is None  # type: ignore[arg-type]  # the same
