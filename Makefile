@@ -4,7 +4,7 @@ UV ?= $(shell command -v uv || echo $(TOOLS)/bin/uv)
 RUN = $(UV) run --frozen --all-extras
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: setup check test retest demo clients bench chaos test-cluster wheels
+.PHONY: setup check test retest demo clients bench chaos test-cluster scale wheels
 
 setup: ## Install what is missing: Debian packages (as root), uv (into .tools), the Python environment
 	sh tests/setup.sh
@@ -28,6 +28,11 @@ test-cluster: ## On a Kubernetes of our own in private namespaces (as root), or 
 	sh tests/setup-cluster.sh
 	$(RUN) python -m tests.cluster.box build
 	$(RUN) pytest tests/cluster
+
+scale: ## Ten thousand accounts on fake nodes, figures into docs/figures/scale.json; as root, about an hour
+	sh tests/setup-cluster.sh
+	$(RUN) python -m tests.cluster.box build
+	$(RUN) python -m tests.cluster.scale
 
 demo: setup ## The whole story on this machine; AUTO=1 plays it by itself, LIVE=1 uses a real phone, CLUSTER=1 runs it in pods
 	[ -z "$(CLUSTER)" ] || sh tests/setup-cluster.sh

@@ -53,19 +53,19 @@ def boxes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boxes]:
 @pytest.fixture(scope="session")
 def api_cluster(boxes: Boxes) -> Cluster:
     """API server, controllers and scheduler, no node: pods stay pending. Up in a few seconds."""
-    return _given() or Cluster.of(boxes(_options("api")))
+    return _given() or Cluster.of(boxes(options("api")))
 
 
 @pytest.fixture(scope="session")
 def node_cluster(boxes: Boxes) -> Cluster:
     """With one real node, DNS, volumes and enforced network policies."""
-    return _given() or Cluster.of(boxes(_options("node", node=True)))
+    return _given() or Cluster.of(boxes(options("node", node=True)))
 
 
 @pytest.fixture(scope="session")
 def fake_cluster(boxes: Boxes) -> Cluster:
     """With fake nodes only, on which thousands of pods run as far as the API can see."""
-    return Cluster.of(boxes(_options("fake", kwok=_FAKE_NODES)))
+    return Cluster.of(boxes(options("fake", kwok=_FAKE_NODES)))
 
 
 def _given() -> Cluster | None:
@@ -73,5 +73,6 @@ def _given() -> Cluster | None:
     return Cluster(Path(path), None) if path else None
 
 
-def _options(kind: str, *, node: bool = False, kwok: int = 0) -> Options:
+def options(kind: str, *, node: bool = False, kwok: int = 0) -> Options:
+    """Give what a box of this session shall have, named by its kind."""
     return Options(f"{kind}-{os.getpid()}", node=node, kwok=kwok, audit=True, owner=os.getpid())

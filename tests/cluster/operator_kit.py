@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from ponton_operator.cluster.lease import EX_TEMPFAIL
 from tests.cluster.box import audit
 from tests.cluster.reach import Cluster, Object, until
 from tests.harness.redis import free_port
@@ -167,15 +168,15 @@ class Bed:
         except subprocess.CalledProcessError:  # how kubectl says no
             return False
 
-    def kubeconfig(self, port: int = 0) -> Path:
-        """Write a KUBECONFIG of the service account; with a port the way to the API server leads through that."""
+    def kubeconfig(self, server: str = "") -> Path:
+        """Write a KUBECONFIG of the service account; `server` is another way to the API server, plain or with TLS."""
         token = self.cluster.kubectl("create", "token", self.name, "-n", self.home).strip()
         config = yaml.safe_load(self.cluster.kubeconfig.read_text())
         config["users"] = [{"name": user["name"], "user": {"token": token}} for user in config["users"]]
-        if port:
-            for each in config["clusters"]:
-                each["cluster"]["server"] = f"https://127.0.0.1:{port}"
-        path = self.folder / f"kubeconfig-{port}"
+        if server:
+            trusted = config["clusters"][0]["cluster"] if server.startswith("https:") else {}
+            config["clusters"][0]["cluster"] = trusted | {"server": server}
+        path = self.folder / ("kubeconfig-way" if server else "kubeconfig")
         path.write_text(yaml.safe_dump(config))
         return path
 
@@ -210,10 +211,27 @@ class Program:
     def start(self) -> None:
         """Start it and wait until it has the Lease."""
         works = self.said("operator_works")
+        self.launch()
+        until("the operator works", lambda: self.keep() and self.said("operator_works") > works, SECONDS)
+
+    def launch(self) -> None:
+        """Start it."""
         with self.log.open("ab") as err:
             command = [sys.executable, "-m", "ponton_bridge.cli", "operator", self.name]
             self._process = subprocess.Popen(command, env=self._environment, stderr=err)
-        until("the operator works", lambda: self.said("operator_works") > works, SECONDS)
+
+    def keep(self) -> bool:
+        """Start it again if it lost its Lease on a starved machine, as its kubelet would; gives whether it had not."""
+        lost = self._process is not None and self._process.poll() == EX_TEMPFAIL
+        if lost:
+            self.launch()
+        return not lost
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process
+        return self._process.pid
 
     def kill(self) -> None:
         """Kill it."""

@@ -1,9 +1,6 @@
 """The accounts operator on a real API server: what it writes, may, leaves; and that it may be killed."""
 
-import asyncio
-import http.server
 import random
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -14,53 +11,27 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from tests.cluster import servers
 from tests.cluster.box import audit
 from tests.cluster.operator_kit import RBAC, SECONDS, Bed, bed
+from tests.cluster.pod_lives import overlaps
 from tests.cluster.reach import Cluster, until
 from tests.cluster.relay import relay
 from tests.harness.redis import RedisServer
 
 
-class Prosody(http.server.BaseHTTPRequestHandler):
-    """The HTTP view of a Prosody that does whatever it is asked."""
-
-    asked: list[bytes]
-
-    def do_POST(self) -> None:
-        """Take anything."""
-        self.asked.append(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"{}")
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
 def prosody() -> Iterator[tuple[int, list[bytes]]]:
     """Its port, and what it was asked."""
-    asked: list[bytes] = []
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Here", (Prosody,), {"asked": asked}))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server.server_port, asked
-    server.shutdown()
-    server.server_close()
-    thread.join(5)
+    with servers.prosody() as found:
+        yield found
 
 
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[RedisServer]:
     """A real Redis."""
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    server = RedisServer(folder, {})
-    with asyncio.Runner() as runner:
-        runner.run(server.start())
+    with servers.redis(tmp_path) as server:
         yield server
-        runner.run(server.stop())
 
 
 @pytest.fixture
@@ -199,7 +170,7 @@ def test_a_namespace_without_rights_disturbs_no_other(here: Bed, there: Bed) -> 
     server = urlsplit(yaml.safe_load(here.cluster.kubeconfig.read_text())["clusters"][0]["cluster"]["server"])
     both = f"{there.namespace},{here.namespace}"
     with relay(server.port or 443) as way, here.operator(
-        PONTON_NAMESPACES=both, KUBECONFIG=str(here.kubeconfig(way.port))
+        PONTON_NAMESPACES=both, KUBECONFIG=str(here.kubeconfig(f"https://127.0.0.1:{way.port}"))
     ) as program:  # fmt: skip
         until("it is told", lambda: program.said("namespace_left_out") == 1, SECONDS)
         there.cluster.apply(there.account("acc-2"))
@@ -290,16 +261,5 @@ def test_an_operator_that_is_killed_makes_no_second_pod(here: Bed) -> None:
         until("one pod each", one_each, 120)
         assert allowed(here.calls())
     assert here.cluster.box
-    pods = [
-        call
-        for call in audit.calls(here.cluster.box.folder.audit_log, here.since)
-        if call.resource == "pods" and call.namespace == here.namespace and call.code < 300
-    ]
-    alive: dict[str, str] = {}
-    for call in sorted(pods, key=lambda call: call.time):
-        account = call.name.rpartition("-")[0]
-        if call.verb == "create":
-            assert account not in alive, "two pods of one account"
-            alive[account] = call.name
-        elif call.verb == "delete" and alive.get(account) == call.name:
-            del alive[account]
+    calls = audit.calls(here.cluster.box.folder.audit_log, here.since)
+    assert [] == overlaps(call for call in calls if call.namespace == here.namespace)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ponton_operator.cluster import kube_shards
+from ponton_operator.cluster.kube_api import KubeApi
 from ponton_operator.plan import deletion
 from ponton_operator.plan.values import Step
 from tests.harness.kube_fake import Key, Obj, Refused, kube_fake
@@ -473,8 +474,8 @@ async def test_a_pod_that_should_be_gone_is_looked_at(
     here.account(owner="acc-1@example.test", desired="Stopped")
     await here.until(lambda: here.pod()["metadata"].get("deletionTimestamp"))
     fake.objects.pop(("pods", NS, pod["metadata"]["name"]))  # without an event
-    await here.until(lambda: ["gw"] == there(fake, "secrets"))
-    assert ("False", "NoProcess") == here.condition("PodScheduled")
+    await here.until(lambda: ("False", "NoProcess") == here.condition("PodScheduled"))
+    assert ["gw"] == there(fake, "secrets")
 
 
 async def test_many_accounts_start_at_the_pace_of_the_api_server(fake: PodFake) -> None:
@@ -487,6 +488,17 @@ async def test_many_accounts_start_at_the_pace_of_the_api_server(fake: PodFake) 
         await here.until(lambda: 30 == len(there(fake, "pods")))
         assert time.monotonic() - began >= (30 * 4 - 100) / 100.0 * 0.5
         assert 30 * 4 == len(here.written())
+
+
+async def test_starts_give_way_when_writes_are_late(fake: PodFake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as there are turns while a write waits for half a second, hardly any when it waits long."""
+    async with town(fake, writes=20.0) as here:
+        await here.start()
+        shares = []
+        for seconds in (0.0, 0.5, 1.5, 9.0):
+            monkeypatch.setattr(KubeApi, "late", lambda _, seconds=seconds: seconds)
+            shares.append(here.operator._share())
+        assert [1.25 * 20 / 5, 20 / 5, 0.5 * 20 / 5, 0.05 * 20 / 5] == pytest.approx(shares)
 
 
 async def test_gateways_in_several_namespaces_are_served_by_one_process(fake: PodFake) -> None:

@@ -75,9 +75,12 @@ async def converge(here: Town) -> None:
 
 
 def is_right(here: Town, name: str) -> bool:
-    """Whether an account has what its spec wants."""
+    """Whether an account has what its spec wants, and no Secret but that of its pod."""
     account = here.fake.get("bridgeaccounts", NS, name)
     pods = here.pods(name)
+    kept = sorted(key[2] for key in here.fake.objects if key[0] == "secrets")
+    if [pod["metadata"]["name"] for pod in pods] != [secret for secret in kept if secret.startswith(f"{name}-")]:
+        return False
     if account is None or account["spec"].get("desired") == "Stopped":
         return not pods
     running = [pod for pod in pods if (pod.get("status") or {}).get("phase") == "Running"]

@@ -18,6 +18,7 @@ from ponton_operator.operators.guard import Context, Settings
 from ponton_operator.operators.reach import Reach
 from ponton_operator.plan.desk_epochs import SPENT
 from ponton_operator.plan.manifests_base import decoded
+from ponton_operator.plan.tally import Counts
 from tests.harness.kube_fake import KubeFake, Refused, kube_fake
 from tests.integration.local_world import until
 from tests.unit.gateway_world import MASTER, SPEC
@@ -217,6 +218,17 @@ async def test_of_two_gateways_of_a_domain_the_older_counts(bed: Bed) -> None:
     await bed.event(old, "DELETED")
     await settled(bed, lambda: bed.fake.get("deployments", "bridges", "new-frontdesk"))
     assert "bridges/old" not in bed.operator._known
+
+
+async def test_a_restarted_operator_counts_all_before_it_tells(bed: Bed) -> None:
+    """What is there is listed first: a watch tells of ten thousand accounts one by one, each with another sum."""
+    for name in ("a", "b"):
+        spec = {"owner": f"{name}@x.test", "gatewayRef": {"name": "wa"}}
+        account = {"metadata": {"name": name}, "spec": spec, "status": {"phase": "Running", "paired": True}}
+        bed.fake.put("bridgeaccounts", "bridges", account)
+    bed.gateway()
+    await bed.operator.start()
+    assert Counts(accounts=2, running=2, paired=2) == bed.operator._tally.counts("bridges/wa")
 
 
 async def test_somebody_elses_object_is_never_touched(bed: Bed) -> None:

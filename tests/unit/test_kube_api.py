@@ -155,6 +155,19 @@ async def test_writes_keep_their_pace() -> None:
         assert loop.time() - began >= 9 / 50
 
 
+async def test_how_late_writes_are_is_known() -> None:
+    """Starts give way by it."""
+    with kube_server() as server:
+        paced = api(server, writes=20.0)
+        assert 0.0 == paced.late()
+        writing = [asyncio.create_task(paced.create(PODS, "wa", {"kind": "Pod"})) for _ in range(60)]
+        await asyncio.sleep(0)  # all have asked for their turn
+        assert 1.5 < paced.late() <= 2.1
+        for each in writing:
+            each.cancel()
+        assert 0.0 == api(server, writes=0.0).late()
+
+
 async def test_a_group_that_is_not_served_is_told() -> None:
     """The operator asks before it starts, since kopf would wait without a word."""
     with kube_server((404, b"404 page not found"), (200, {"kind": "APIResourceList"})) as server:

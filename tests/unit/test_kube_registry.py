@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 
+import pytest
+
+from ponton_operator.cluster import kube_registry
 from ponton_operator.cluster.kube_registry import Accounts, Pods
 from ponton_operator.plan.pods import Pod
 from ponton_operator.plan.values import Process
@@ -38,6 +41,27 @@ def test_news_of_an_account_is_planned() -> None:
     assert {"acc-1"} == accounts.put(account(version=7, wake=2), NOW)
     assert set() == accounts.put(account(version=6, wake=1), NOW)
     assert 2 == accounts.held["acc-1"].account.spec.wake
+
+
+def test_a_late_word_of_one_that_is_gone_brings_it_not_back() -> None:
+    """Its deletion would begin again, with all its steps; another resource of the name is another account."""
+    accounts = Accounts()
+    accounts.put(account(version=5), NOW)
+    accounts.drop("acc-1")
+    assert set() == accounts.put(account(version=6), NOW)
+    assert {} == accounts.held
+    assert {"acc-1"} == accounts.put(account(version=7, uid="other"), NOW)
+
+
+def test_of_those_that_are_gone_not_all_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest is forgotten first: no watch is that late."""
+    monkeypatch.setattr(kube_registry, "GONE", 1)
+    accounts = Accounts()
+    for uid in ("u1", "u2"):
+        accounts.put(account(uid=uid), NOW)
+        accounts.drop("acc-1")
+    assert set() == accounts.put(account(uid="u2"), NOW)
+    assert {"acc-1"} == accounts.put(account(uid="u1"), NOW)
 
 
 def test_what_was_seen_besides_stays_with_the_account() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ponton_operator.plan.pods import OVERDUE, Pod, read_pod, version_of
+from ponton_operator.plan.pods import OVERDUE, PLACING, Pod, read_pod, version_of
 from ponton_operator.plan.values import Process
 from ponton_operator.resources.base import moment
 
@@ -80,9 +80,16 @@ def test_a_strange_pod_is_none_of_ours() -> None:
     assert read_pod({}, NOW) is None
 
 
-def unschedulable(message: str) -> dict[str, Any]:
+def unschedulable(message: str, since: float = -PLACING) -> dict[str, Any]:
     """Give the condition of a pod that found no place."""
-    return {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}]}
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    return {"conditions": [condition | {"lastTransitionTime": at(since)}]}
+
+
+def test_a_pod_without_a_place_is_given_a_moment() -> None:
+    """The scheduler often tries before it has seen the claim; then it is looked at again."""
+    found = seen(pod("Pending", status=unschedulable('persistentvolumeclaim "acc-x" not found', 1 - PLACING)))
+    assert ("", NOW + 1) == (found.process.trouble, found.look)
 
 
 @pytest.mark.parametrize(

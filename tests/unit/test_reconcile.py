@@ -15,6 +15,7 @@ from ponton_bridge.coordination.contract import StateChange
 from ponton_bridge.shard.logs import Log
 from ponton_operator.cluster import reconcile
 from ponton_operator.cluster.reconcile import Held, Reconciler, Stale, Template
+from ponton_operator.plan.fleet import ask
 from ponton_operator.plan.values import (
     Action,
     Again,
@@ -232,6 +233,35 @@ async def test_who_waits_for_a_turn_is_not_told_so_at_once(bench: Bench, monkeyp
     bench.now += 1.0
     await bench.run(write("Pending"), AskPermit(Urgency.PERSON))
     assert ["write Pending False"] == bench.hands.done
+
+
+async def test_a_crowd_that_waits_is_not_told_one_by_one(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand such writes would take longer than the turns do."""
+    monkeypatch.setattr(Reconciler, "admit", lambda _: None)
+    bench.hands.apart = 5.0
+    await bench.run(write("Pending"), AskPermit(Urgency.PERSON))
+    for number in range(9):
+        ask(bench.reconciler._asks, f"other-{number}", Urgency.PERSON, bench.now, paired=False)
+    bench.now += 19.0
+    await bench.run(write("Pending"), AskPermit(Urgency.PERSON))
+    assert [] == bench.hands.done
+    bench.now += 1.0
+    await bench.run(write("Pending"), AskPermit(Urgency.PERSON))
+    assert ["write Pending False"] == bench.hands.done
+
+
+async def test_what_passes_by_itself_is_told_later(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start and a login take seconds; what comes of them is told, and what takes long."""
+    monkeypatch.setattr(bench.reconciler.queue, "add_after", lambda *_: None)
+    bench.hands.apart = 5.0
+    await bench.run(write("Starting"))
+    bench.now += 14.0
+    await bench.run(write("Connecting"))
+    assert ["write Starting False"] == bench.hands.done
+    await bench.run(write("Running"))
+    bench.now += 15.0
+    await bench.run(write("Connecting"))
+    assert ["write Running False", "write Connecting False"] == bench.hands.done[1:]
 
 
 async def test_a_turn_comes(bench: Bench) -> None:

@@ -221,6 +221,10 @@ class KubeApi:
             return False
         return True
 
+    def late(self) -> float:
+        """Give the seconds that a write would have to wait for its turn now."""
+        return max(0.0, self._next + self._gap - asyncio.get_running_loop().time())
+
     def close(self) -> None:
         """Take no more calls; those that run end by their deadline."""
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -16,12 +16,11 @@ from ponton_bridge.shard.logs import Log
 from ponton_operator.cluster.events import OperatorEvent
 from ponton_operator.cluster.kube_api import KubeApi
 from ponton_operator.cluster.kube_errors import Conflict, KubeError, NotFound
-from ponton_operator.cluster.kube_kinds import ACCOUNTS, NAMESPACES, SECRETS, Obj
+from ponton_operator.cluster.kube_kinds import ACCOUNTS, NAMESPACES, Obj
 from ponton_operator.cluster.kube_notices import Notices
 from ponton_operator.cluster.kube_registry import Accounts, KubeHeld, Pending
 from ponton_operator.cluster.kube_shards import KubeShards
 from ponton_operator.cluster.reconcile import Held, Stale, Template
-from ponton_operator.plan.manifests_shard import shard_name
 from ponton_operator.plan.merge import status_patch
 from ponton_operator.plan.reach import is_going
 from ponton_operator.plan.values import Clean, Observed, Outcome, Process, Start
@@ -150,6 +149,7 @@ class KubeBackend:
         body: Obj = {"status": status_patch(before, status)}
         if decides:
             body["metadata"] = {"resourceVersion": held.account.metadata.resource_version}
+        await self.shards.clear(mine, status)
         try:
             answer = await self.api.patch(ACCOUNTS, held.account.metadata.namespace, name, body, "status")
         except Conflict:
@@ -158,19 +158,13 @@ class KubeBackend:
             await self._again(mine)
         else:
             self._take(mine, answer)
-            last, next_ = before.shard, status.shard
-            if last and next_ and last.epoch != next_.epoch:
-                self._remember(mine, last.epoch)
             await self.notices.changed(held.account, before.reason)
 
-    async def start(self, name: str, held: Held, action: Start) -> None:
+    async def start(self, name: str, held: Held, action: Start) -> None:  # noqa: ARG002  # the Protocol's
         """Make the pod of an epoch, now or as soon as it can be made."""
         mine = self._mine(held)
         mine.pending = Pending(action.epoch, action.wipe)
         await self.shards.go_on(mine)
-        if mine.left:
-            await self.api.delete(SECRETS, held.account.metadata.namespace, shard_name(name, mine.left))
-            mine.left = 0
 
     async def stop(self, name: str, epoch: int) -> None:
         """Have a pod ended."""
@@ -223,12 +217,6 @@ class KubeBackend:
         if self.shards.gateway.resource is None:
             return Own.GATEWAY_MISSING
         return Own.GATEWAY_NOT_READY if self.blocked or not self.shards.coordination else ""
-
-    def _remember(self, held: KubeHeld, epoch: int) -> None:
-        """Note a Secret that nobody will collect, since its pod vanished while nobody looked."""
-        meta = held.account.metadata
-        if not self.shards.pods.is_known(meta.namespace, meta.name, epoch):
-            held.left = epoch
 
     async def _finalizers(self, held: KubeHeld, names: tuple[str, ...]) -> None:
         """Write the list of finalizers, if the object is as we know it. Raises Stale, KubeError."""

@@ -7,6 +7,7 @@ fed by `operators.accounts`.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from ponton_operator.cluster.reconcile import Held
 from ponton_operator.plan.fleet import Owners
@@ -14,6 +15,8 @@ from ponton_operator.plan.manifests_shard import shard_name
 from ponton_operator.plan.pods import Pod
 from ponton_operator.plan.values import Process
 from ponton_operator.resources.account import BridgeAccount
+
+GONE: Final = 1000  # accounts that are remembered after their end: a watch is late by seconds
 
 
 @dataclass(slots=True)
@@ -33,10 +36,9 @@ class Pending:
 
 @dataclass(slots=True)
 class KubeHeld(Held):
-    """One account of the cluster. `left`: the epoch whose Secret may still be there though its pod is not."""
+    """One account of the cluster."""
 
     pending: Pending | None = None
-    left: int = 0
 
     @property
     def version(self) -> int:
@@ -47,14 +49,20 @@ class KubeHeld(Held):
 
 @dataclass(slots=True)
 class Accounts:
-    """The accounts of one gateway by name; `owners` knows which of two of one owner counts."""
+    """The accounts of one gateway by name; `owners` knows which of two of one owner counts.
+
+    One that we have let go is not taken again, whatever a late watch still tells of it.
+    """
 
     held: dict[str, KubeHeld] = field(default_factory=dict)
     owners: Owners = field(default_factory=Owners)
+    _gone: dict[str, None] = field(default_factory=dict)  # uids, the oldest first
 
     def put(self, account: BridgeAccount, now: float) -> set[str]:
         """Take an account as it was seen; gives the names to plan, none if that was no news."""
         name = account.metadata.name
+        if account.metadata.uid in self._gone:
+            return set()
         held, fresh = self.held.get(name), KubeHeld(account, written=now)
         if held is None or held.account.metadata.uid != account.metadata.uid:
             self.held[name] = fresh
@@ -66,7 +74,10 @@ class Accounts:
 
     def drop(self, name: str) -> set[str]:
         """Forget an account; gives the names of others to plan."""
-        self.held.pop(name, None)
+        if held := self.held.pop(name, None):
+            self._gone[held.account.metadata.uid] = None
+            if len(self._gone) > GONE:
+                del self._gone[next(iter(self._gone))]
         return self.owners.drop(name) - {name}
 
 

@@ -23,7 +23,7 @@ from ponton_operator.cluster.kube_registry import KubeHeld, Pending, Pods
 from ponton_operator.plan.manifests_shard import GRACE, Launch, shard_claim, shard_name, shard_pod, shard_secret
 from ponton_operator.plan.pods import OVERDUE, read_pod
 from ponton_operator.plan.values import Clean, Outcome, Step
-from ponton_operator.resources.account import BridgeAccount
+from ponton_operator.resources.account import AccountStatus, BridgeAccount
 from ponton_operator.resources.conditions import Own
 
 # Seconds before a start that could not be finished is tried again, by what was in the way; doubled up to the last.
@@ -96,23 +96,38 @@ class KubeShards:
         told = replace(pod.process, told=True, trouble="")
         self.pods.put(replace(pod, process=told, look=self.clock() + GRACE + OVERDUE))
 
+    async def clear(self, held: KubeHeld, status: AccountStatus) -> None:
+        """Remove the Secret of a shard that has no pod any more, before a status is written that forgets it.
+
+        Whoever is killed after that write would leave the Secret for ever: nothing names it then. Raises KubeError.
+        """
+        meta, before, after = held.account.metadata, held.account.status.shard, status.shard
+        if before is None or after is None or (before.epoch == after.epoch and bool(before.ended) == bool(after.ended)):
+            return
+        pod = self.pods.of(meta.namespace, meta.name).get(before.epoch)
+        if not (pod.gone if pod else not self.pods.is_known(meta.namespace, meta.name, before.epoch)):
+            return
+        name = shard_name(meta.name, before.epoch)
+        if await self.api.find(SECRETS, meta.namespace, name):  # mostly there is none, and a read is cheaper
+            await self.api.delete(SECRETS, meta.namespace, name)
+
     async def collect(self, held: KubeHeld, epoch: int) -> None:
         """Remove what is left of an ended shard. Raises KubeError.
 
-        The Secret goes first: as long as the pod is there we are asked again, so nothing stays behind.
+        The Secret goes first: as long as the pod is there we are asked again, so nothing stays behind. Without a pod
+        it went before the end was written.
         """
         meta = held.account.metadata
         pod = self.pods.of(meta.namespace, meta.name).get(epoch)
         if pod is None or not pod.process.ended:
             return
-        await self.api.delete(SECRETS, meta.namespace, shard_name(meta.name, epoch))
         if not pod.gone:
+            await self.api.delete(SECRETS, meta.namespace, shard_name(meta.name, epoch))
             await self.api.delete(PODS, meta.namespace, pod.name, uid=pod.uid, grace=0)
         process = pod.process
         level = "info" if process.told or process.exit_code == 0 else "warning"
         self.log(Event.SHARD_ENDED, level, account=meta.name, epoch=epoch, exit_code=process.exit_code)
         self.pods.collect(meta.namespace, meta.name, epoch)
-        held.left = 0 if held.left == epoch else held.left
         if self.coordination and not self.pods.of(meta.namespace, meta.name):
             self.coordination.rest(meta.name)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from ponton_bridge.coordination.contract import StateChange
+from ponton_bridge.model.states import Phase
 from ponton_bridge.shard.logs import Log
 from ponton_operator.cluster.events import Event
 from ponton_operator.cluster.queue import KeyedQueue
@@ -41,8 +42,14 @@ from ponton_operator.resources.running import Rollout, Scaling
 # Seconds after a status could not be written (disk full, API away) or a fault of ours; doubled each time.
 TRY_AGAIN: Final = 1.0
 TRY_AGAIN_MAX: Final = 60.0
+# Times `Backend.apart`, before it is told that a shard starts or connects: mostly that is over by then.
+ON_ITS_WAY: Final = 3.0
+A_TURN: Final = (
+    2.0  # seconds for each that waits for its turn, before it is told of one: mostly its turn has come by then
+)
 TOGETHER: Final = 0.02  # seconds in which accounts that ask for their turn are looked at together
 _NOBODYS: Final = Turn(DONE, "")
+_PASSING: Final = frozenset({Phase.STARTING, Phase.CONNECTING})
 
 
 class Stale(Exception):
@@ -244,18 +251,26 @@ class Reconciler:
         if not asks:
             self._asks.pop(name, None)
         for action in actions:
-            if isinstance(action, WriteStatus) and not action.urgent and self._too_soon(name, held, asks=asks):
+            if (
+                isinstance(action, WriteStatus)
+                and not action.urgent
+                and self._too_soon(name, held, action.status, asks=asks)
+            ):
                 continue
             await self._act(name, held, action)
         if touched is not None and any(not isinstance(action, (Again, AskPermit)) for action in actions):
             self.reacted(time.monotonic() - touched)
 
-    def _too_soon(self, name: str, held: Held, *, asks: bool) -> bool:
+    def _too_soon(self, name: str, held: Held, status: AccountStatus, *, asks: bool) -> bool:
         """Whether a write that nothing rests on should wait, so that several become one; it is planned again then."""
-        if not self.backend.apart:
+        if not (apart := self.backend.apart):
             return False
         since = self._asks[name].since if asks and name in self._asks else self.clock() if asks else 0.0
-        wait = max(held.written, since) + self.backend.apart - self.clock()
+        if asks:
+            apart = max(apart, A_TURN * len(self._asks))
+        elif status.phase in _PASSING:
+            apart *= ON_ITS_WAY
+        wait = max(held.written, since) + apart - self.clock()
         if wait > 0:
             self.queue.add_after(name, wait)
         return wait > 0

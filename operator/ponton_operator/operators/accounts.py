@@ -29,6 +29,11 @@ from ponton_operator.resources.gateway import BridgeGateway
 
 SWEEP: Final = 300.0  # seconds between looks for what the watches did not tell
 WRITES_OF_A_START: Final = 5.0  # status, claim, Secret, pod, and one status when it has told something
+# Starts are what makes many writes at once, so they give way: when writes wait for their turn, fewer are begun, or a
+# change would wait for thousands of starts. With a wait of half a second just as many are begun as there are turns.
+MOST: Final = 1.25  # times the starts that there are turns for, while nothing waits
+LESS: Final = 0.5  # by so much for each second of waiting
+LEAST: Final = 0.05  # are begun all the same
 _AWAY: Final = frozenset({"node.kubernetes.io/unreachable", "node.kubernetes.io/out-of-service"})
 
 Key = tuple[str, str]  # namespace and name
@@ -165,8 +170,11 @@ class AccountsOperator:
     def _share(self) -> float:
         """Give the starts a second that one gateway may have: what the API server can take, among those that wait."""
         writes = self._context.settings.writes
+        if not writes:
+            return float("inf")
         waiting = sum(1 for runtime in self.gateways.values() if runtime.reconciler.waiting)
-        return writes / WRITES_OF_A_START / max(1, waiting) if writes else float("inf")
+        free = max(LEAST, MOST - LESS * self._api.late())
+        return writes / WRITES_OF_A_START * free / max(1, waiting)
 
     def _served(self, key: Key) -> KubeRuntime:
         """Give the runtime of a gateway, a new one if it was not known."""

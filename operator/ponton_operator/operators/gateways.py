@@ -91,15 +91,18 @@ class Gateways:
         kopf.on.event("apps", "v1", "deployments", registry=registry)(self._deployment)
 
     async def start(self) -> None:
-        """Take in all gateways, so that no twin is overlooked."""
+        """Take in all gateways, so that no twin is overlooked, and all accounts, so that none is counted too few."""
         await self._context.reach.begin(self)
         self._begun = True
         self._log(OperatorEvent.LISTED, gateways=len(self._known))
         self.queue.add_after(_SWEEP_KEY, SWEEP)
 
     async def take(self, namespace: str) -> None:
-        """Take in the gateways of a namespace. Raises KubeError."""
+        """Take in the gateways and accounts of a namespace. Raises KubeError."""
         keys = [self._take(item) for item in await self._api.list(GATEWAYS, namespace)]
+        async for page in self._api.pages(ACCOUNTS, namespace):
+            for item in page:
+                self._tally.put(_key(item), _entry(item))
         for key in keys if self._begun else ():  # at the start kopf names each of them
             self.queue.add_after(key, 0.0)  # when we are through, and the namespace counts as served
 

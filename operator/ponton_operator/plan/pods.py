@@ -19,6 +19,8 @@ from ponton_operator.resources.conditions import Own
 
 # Seconds after its grace that a pod told to end may still be there: the kubelet kills, unmounts and reports.
 OVERDUE: Final = 20.0
+# Seconds without a place that are nobody's trouble: the scheduler may not have seen the new claim yet, and tries again.
+PLACING: Final = 10.0
 _IMAGE: Final = frozenset({
     "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable",
     "ImageInspectError", "SignatureValidationFailed",
@@ -125,9 +127,7 @@ def _trouble(status: Mapping[str, Any], container: Mapping[str, Any], now: float
     placed = status.get("phase") == "Running"  # whatever the scheduler said last
     for condition in () if placed else status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            message = str(condition.get("message") or "").lower()
-            volume = "persistentvolumeclaim" in message or "volume" in message
-            return (Own.VOLUME_PENDING if volume else Own.UNSCHEDULABLE), None
+            return _unplaced(condition, now)
     reason = str((_state(container, "waiting") or {}).get("reason") or "")
     if reason in _IMAGE:
         return Own.IMAGE_UNAVAILABLE, None
@@ -142,6 +142,16 @@ def _trouble(status: Mapping[str, Any], container: Mapping[str, Any], now: float
         well = started + HEALTHY_AFTER  # between two crashes of a loop nothing has got better
         return (why, well) if now < well else ("", None)
     return "", None
+
+
+def _unplaced(condition: Mapping[str, Any], now: float) -> tuple[str, float | None]:
+    """Say why a pod has no place, once it has had none for a while."""
+    since = _seconds(condition.get("lastTransitionTime"))
+    if since is not None and now < since + PLACING:
+        return "", since + PLACING
+    message = str(condition.get("message") or "").lower()
+    volume = "persistentvolumeclaim" in message or "volume" in message
+    return (Own.VOLUME_PENDING if volume else Own.UNSCHEDULABLE), None
 
 
 def _container(status: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+_FAILED = 300
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
 
@@ -24,6 +25,13 @@ class Call:
     code: int
     time: str
     """When it was answered, RFC 3339 with microseconds: as text it sorts as time does."""
+    asked: str
+    """When it came."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it was done."""
+        return self.code < _FAILED
 
 
 def calls(path: Path, offset: int = 0) -> list[Call]:
@@ -51,6 +59,7 @@ def parsed(lines: Iterable[bytes]) -> Iterator[Call]:
             target.get("name", ""),
             event["responseStatus"]["code"],
             event["stageTimestamp"],
+            event["requestReceivedTimestamp"],
         )
 
 

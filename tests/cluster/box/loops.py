@@ -16,7 +16,7 @@ Key = tuple[str, str]
 
 
 class Picture:
-    """The objects of some collections, kept current; `next` waits until something has changed.
+    """The objects of some collections, kept current; `next` waits until something has changed, and says what.
 
     `paths` maps a word of the caller's choice to a collection's path. Until `next` has returned once the picture is
     empty; from then on every collection has been read whole.
@@ -29,24 +29,28 @@ class Picture:
         for kind, path in paths.items():
             threading.Thread(target=self._follow, args=(Api(pki), kind, path), daemon=True).start()
 
-    def next(self) -> None:
-        """Take every change that is waiting, at least one."""
-        self._take()
+    def next(self) -> set[tuple[str, Key]]:
+        """Take every change that is waiting, at least one; gives the word and the key of each that is there."""
+        changed = self._take()
         while not self._changes.empty() or self._wanted - set(self.objects):
-            self._take()
+            changed |= self._take()
+        return {(kind, key) for kind, key in changed if key in self.objects[kind]}
 
     def of(self, kind: str) -> list[Object]:
         """All objects of one collection."""
         return list(self.objects[kind].values())
 
-    def _take(self) -> None:
+    def _take(self) -> set[tuple[str, Key]]:
         kind, change, found = self._changes.get()
         if change == "SYNC":
             self.objects[kind] = {key_of(item): item for item in found["items"]}
-        elif change == "DELETED":
-            self.objects[kind].pop(key_of(found), None)
+            return {(kind, key) for key in self.objects[kind]}
+        key = key_of(found)
+        if change == "DELETED":
+            self.objects[kind].pop(key, None)
         elif change in {"ADDED", "MODIFIED"}:
-            self.objects[kind][key_of(found)] = found
+            self.objects[kind][key] = found
+        return {(kind, key)}
 
     def _follow(self, api: Api, kind: str, path: str) -> None:
         while True:

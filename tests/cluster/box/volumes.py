@@ -63,18 +63,18 @@ def run(folder: Folder) -> None:
     api = Api(folder.pki)
     picture = Picture(folder.pki, {"claims": _CLAIMS, "volumes": _VOLUMES})
     while True:
-        picture.next()
-        for claim in picture.of("claims"):
-            made = volume_for(claim, folder.volumes)
+        # What has changed only: to look at thousands each time would cost a core.
+        for kind, key in picture.next():
+            found = picture.objects[kind][key]
+            if kind == "volumes":
+                if released(found):
+                    shutil.rmtree(found["spec"]["local"]["path"], ignore_errors=True)
+                    api.delete(f"{_VOLUMES}/{found['metadata']['name']}")
+                continue
+            made = volume_for(found, folder.volumes)
             if made and key_of(made) not in picture.objects["volumes"]:
                 Path(made["spec"]["local"]["path"]).mkdir(exist_ok=True)
                 api.create(_VOLUMES, made)
-                picture.objects["volumes"][key_of(made)] = made
-        for volume in picture.of("volumes"):
-            if released(volume):
-                shutil.rmtree(volume["spec"]["local"]["path"], ignore_errors=True)
-                api.delete(f"{_VOLUMES}/{volume['metadata']['name']}")
-                del picture.objects["volumes"][key_of(volume)]
 
 
 if __name__ == "__main__":

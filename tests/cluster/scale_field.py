@@ -1,0 +1,194 @@
+"""The field of the tests of scale: fake nodes, gateways with their servers and played shards, the three operators.
+
+One operator of each kind serves all namespaces, with the rights that docs/operators.md lists. Used by `scale`.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.request import urlopen
+
+from ponton_bridge.model.states import Phase
+from tests.bench.usage import cpu_seconds
+from tests.cluster import servers
+from tests.cluster.box import audit
+from tests.cluster.operator_kit import DOORS, ROOT, Bed, Program, rights
+from tests.cluster.played_shards import Shards, played
+from tests.cluster.quick import Quick, api_of
+from tests.cluster.reach import Cluster, Object, until
+from tests.harness.redis import free_port
+
+OPERATORS = ("accounts", "gateways", "scaler")
+LOSE_EVERY = 4 * 3600.0  # seconds from one loss of a shard's connection to the next, on average
+LIMITS = {"startsPerSecond": 100, "startsBurst": 100, "loginsPerSecond": 100}  # the API server's is the one that counts
+TIERS = [{"name": "small", "memoryLimit": "256Mi"}, {"name": "large", "memoryLimit": "512Mi"}]
+LOOK = 0.5  # seconds between two looks at whether a condition holds
+DOMAIN = "wa{number}.example.test"
+_RBAC = "rbac.authorization.k8s.io/v1"
+_HEADINGS = {"accounts": "The accounts operator", "gateways": "The gateways operator", "scaler": "The scaler"}
+
+
+@dataclass
+class Worker:
+    """One operator, and where its metrics are."""
+
+    program: Program
+    bed: Bed
+    port: int
+
+    def figure(self, name: str, **labels: str) -> float:
+        """Give the sum of a metric over everything that has these labels; 0 while it does not answer."""
+        wanted = [f'{key}="{value}"' for key, value in labels.items()]
+        try:
+            with urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as answer:
+                lines = answer.read().decode().splitlines()
+        except OSError:
+            return 0.0
+        found = (line for line in lines if line.startswith(f"{name}{{") and all(label in line for label in wanted))
+        return sum(float(line.rpartition(" ")[2]) for line in found)
+
+    def memory(self) -> float:
+        """Give its largest resident memory so far, in MiB."""
+        text = Path(f"/proc/{self.program.pid}/status").read_text()
+        return int(text.split("VmHWM:")[1].split()[0]) / 1024
+
+    def cpu(self) -> float:
+        """Give the CPU seconds that it has used."""
+        return cpu_seconds(self.program.pid)
+
+
+@dataclass
+class Field:
+    """Everything; `places` are the beds of the gateways' namespaces, as `quick` and `shards` are."""
+
+    cluster: Cluster
+    places: Sequence[Bed]
+    quick: Sequence[Quick]
+    shards: Sequence[Shards]
+    workers: dict[str, Worker] = field(default_factory=dict)
+
+    def mark(self) -> int:
+        """Give where the audit log ends now, to look at what comes afterwards."""
+        assert self.cluster.box
+        return self.cluster.box.folder.audit_log.stat().st_size
+
+    def calls(self, since: int = 0) -> list[audit.Call]:
+        """Give everybody's calls since a mark, 0 for all since the field was laid out."""
+        assert self.cluster.box
+        return audit.calls(self.cluster.box.folder.audit_log, since or self.places[0].since)
+
+    def writes(self, since: int) -> dict[str, int]:
+        """Count what each operator has written since a mark."""
+        calls = self.calls(since)
+        return {
+            name: audit.writes(call for call in calls if call.user == worker.bed.user)
+            for name, worker in self.workers.items()
+        }
+
+    def phases(self) -> dict[Phase, int]:
+        """Count the accounts by phase, as their status says."""
+        found = dict.fromkeys(Phase, 0)
+        for each in self.quick:
+            for account in each.accounts().values():
+                found[Phase(account.get("status", {}).get("phase") or Phase.PENDING)] += 1
+        return found
+
+    @property
+    def connected(self) -> int:
+        """Count the shards that are connected."""
+        return sum(each.connected for each in self.shards)
+
+    def until(self, what: str, condition: Callable[[], object], seconds: float) -> None:
+        """Wait as `reach.until`, and have operators started again that lost their Lease on a starved machine."""
+
+        def look() -> object:
+            time.sleep(LOOK)
+            return all(worker.program.keep() for worker in self.workers.values()) and condition()
+
+        until(what, look, seconds)
+
+
+@contextmanager
+def laid_out(cluster: Cluster, folder: Path, gateways: int, writes: float) -> Iterator[Field]:
+    """Make the field: namespaces with gateways, the operators running in one of their own; `writes` is their pace."""
+    assert cluster.box
+    with ExitStack() as stack:
+        for file in sorted((ROOT / "crds").glob("*.yaml")):
+            cluster.kubectl("apply", "--server-side", "-f", str(file))
+        cluster.kubectl(
+            "wait", "--for=condition=Established", "crd", "bridgeaccounts.ponton.im", "bridgegateways.ponton.im"
+        )
+        port, _ = stack.enter_context(servers.prosody())
+        since = cluster.box.folder.audit_log.stat().st_size
+        home = stack.enter_context(cluster.namespace())
+        places, shards = [], []
+        for number in range(gateways):
+            place = folder / f"gateway-{number}"
+            place.mkdir()
+            redis = stack.enter_context(servers.redis(place))
+            namespace = stack.enter_context(cluster.namespace())
+            made = Bed(cluster, namespace, home, place, since)
+            made.gateway(
+                port, redis.port, domain=DOMAIN.format(number=number), xmpp={"host": "192.0.2.10"},
+                scaling=LIMITS | {"tiers": TIERS},
+            )  # fmt: skip
+            places.append(made)
+            shards.append(Shards(redis.url, "wa", namespace, lose_every=LOSE_EVERY, seed=number + 1))
+        stack.enter_context(played(shards, api_of(cluster, "box")))
+        quick = [Quick(api_of(cluster), place.namespace) for place in places]
+        made_field = Field(cluster, places, quick, shards)
+        for name in OPERATORS:
+            made_field.workers[name] = _operator(stack, made_field, home, folder, name, writes)
+        yield made_field
+
+
+def _operator(stack: ExitStack, field_: Field, home: str, folder: Path, name: str, writes: float) -> Worker:
+    """Run an operator; its rights go at the end."""
+    cluster = field_.cluster
+    place = folder / name
+    place.mkdir()
+    made = Bed(cluster, home, home, place, field_.places[0].since, name)
+    inside, outside = rights(_HEADINGS[name])
+    objects = _rights(made, f"{home}-{name}", [*inside, *outside])
+    if name == "gateways":
+        rules, _ = rights("The front desk on a cluster")
+        objects.append({"apiVersion": _RBAC, "kind": "ClusterRole", "metadata": {"name": DOORS}, "rules": rules})
+        stack.callback(cluster.kubectl, "delete", "clusterrole", DOORS)
+    cluster.apply(*objects)
+    stack.callback(cluster.kubectl, "delete", "clusterrole,clusterrolebinding", f"{home}-{name}")
+    port = free_port()
+    program = stack.enter_context(
+        made.operator(
+            POD_ID=f"{name}-0",
+            PONTON_NAMESPACES=",".join(each.namespace for each in field_.places),
+            PONTON_METRICS_PORT=str(port),
+            PONTON_OPERATOR_IMAGE="ponton-operator:test",
+            PONTON_WRITES_PER_SECOND=str(writes),
+        )
+    )
+    return Worker(program, made, port)
+
+
+def _rights(made: Bed, wide: str, rules: list[Object]) -> list[Object]:
+    """Give the service account of an operator, its rights everywhere, and its Lease at home."""
+    subject = [{"kind": "ServiceAccount", "name": made.name, "namespace": made.namespace}]
+    group = "rbac.authorization.k8s.io"
+    lease = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}
+    return [
+        made.named("v1", "ServiceAccount", made.name),
+        made.named(_RBAC, "Role", made.name, rules=[lease]),
+        made.named(
+            _RBAC, "RoleBinding", made.name, subjects=subject,
+            roleRef={"apiGroup": group, "kind": "Role", "name": made.name},
+        ),
+        {"apiVersion": _RBAC, "kind": "ClusterRole", "metadata": {"name": wide}, "rules": rules},
+        {
+            "apiVersion": _RBAC,
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": wide},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": wide},
+            "subjects": subject,
+        },
+    ]  # fmt: skip
