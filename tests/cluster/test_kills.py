@@ -152,7 +152,7 @@ def test_fifty_kills_cost_no_account_its_one_pod(world: World, way: LateWatch, t
     with here.operator(KUBECONFIG=str(here.kubeconfig(server)), **told) as program:
         for number in range(BEFORE):
             world.make(f"acc-{number:03d}")
-        until("pods", lambda: len(world.quick.items("pods")) >= BEFORE // 2, REST)
+        until("pods", lambda: program.keep() and len(world.quick.items("pods")) >= BEFORE // 2, REST)
         program.kill()
         for number in range(KILLS):
             way.seconds = LATE if number >= KILLS // 2 else 0.0
