@@ -109,7 +109,7 @@ class Course:
         wanted = self.size.accounts
         self.ground.until("all run again", lambda: self.ground.connected >= wanted, self.size.limit + 120)
         self.ground.until("all are said to run", lambda: self.ground.phases()[Phase.RUNNING] == wanted, 300)
-        time.sleep(SETTLE)
+        self.ground.rest(SETTLE)
 
     def restart(self, name: str) -> float:
         """Kill an operator and start it; gives the seconds until it has looked at everything."""
@@ -153,12 +153,12 @@ def go(size: Size, field_: Field) -> Result:
     cpu = {name: worker.cpu() for name, worker in workers.items()}
     memory = {name: worker.memory() for name, worker in workers.items()}
     mark = field_.mark()
-    time.sleep(REST)
+    field_.rest(REST)
     rest = field_.writes(mark)
     idle = {name: (worker.cpu() - cpu[name]) / REST * 100 for name, worker in workers.items()}
     mark = field_.mark()
     synced = {name: course.restart(name) for name in workers}
-    time.sleep(SETTLE)
+    field_.rest(SETTLE)
     again = field_.writes(mark)
     memory = {name: max(memory[name], worker.memory()) for name, worker in workers.items()}
     everybody = field_.calls()

@@ -3,6 +3,7 @@
 One operator of each kind serves all namespaces, with the rights that docs/operators.md lists. Used by `scale`.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -50,9 +51,9 @@ class Worker:
         return sum(float(line.rpartition(" ")[2]) for line in found)
 
     def memory(self) -> float:
-        """Give its largest resident memory so far, in MiB."""
-        text = Path(f"/proc/{self.program.pid}/status").read_text()
-        return int(text.split("VmHWM:")[1].split()[0]) / 1024
+        """Give its largest resident memory so far, in MiB; 0 of a process that has just ended."""
+        found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{self.program.pid}/status").read_text())
+        return int(found[1]) / 1024 if found else 0.0
 
     def cpu(self) -> float:
         """Give the CPU seconds that it has used."""
@@ -99,6 +100,14 @@ class Field:
     def connected(self) -> int:
         """Count the shards that are connected."""
         return sum(each.connected for each in self.shards)
+
+    def rest(self, seconds: float) -> None:
+        """Let time pass, in which operators are started again that lost their Lease on a starved machine."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(LOOK)
+            for worker in self.workers.values():
+                worker.program.keep()
 
     def until(self, what: str, condition: Callable[[], object], seconds: float) -> None:
         """Wait as `reach.until`, and have operators started again that lost their Lease on a starved machine."""

@@ -24,6 +24,7 @@ from tests.cluster.quick import Quick, api_of
 from tests.cluster.reach import Cluster, Object, until
 
 ACCOUNTS = 200
+BEFORE = 80  # of them that are there before the first kill
 KILLS = 50
 IN_BEGINNING = 0.2  # share of the kills that come before the operator has begun to work
 WORK = 2.0  # seconds of work before a kill at most, drawn anew each time
@@ -149,6 +150,9 @@ def test_fifty_kills_cost_no_account_its_one_pod(world: World, way: LateWatch, t
     # A container that is started again has its pod's name, and with it the Lease.
     told = {"POD_ID": "operator-0", "PONTON_WRITES_PER_SECOND": str(WRITES)}
     with here.operator(KUBECONFIG=str(here.kubeconfig(server)), **told) as program:
+        for number in range(BEFORE):
+            world.make(f"acc-{number:03d}")
+        until("pods", lambda: program.keep() and len(world.quick.items("pods")) >= BEFORE // 2, REST)
         program.kill()
         for number in range(KILLS):
             way.seconds = LATE if number >= KILLS // 2 else 0.0
@@ -197,5 +201,5 @@ def _within_budget(world: World, pods: list[audit.Call], calls: list[audit.Call]
     wanted = START * starts + END * ends + DELETION * world.done["delete"] + CHANGE * world.done["turn"]
     say(f"{starts} starts, {ends} ends, {audit.writes(calls)} writes (at most {wanted} and {AT_ONCE * KILLS})")
     assert audit.writes(calls) <= wanted + AT_ONCE * KILLS
-    made = Counter((call.resource, call.name) for call in calls if call.verb == "create" and call.ok)
+    made = Counter((call.resource, call.name) for call in calls if call.verb == "create" and call.name and call.ok)
     assert [] == [key for key, count in made.items() if count > 1]
