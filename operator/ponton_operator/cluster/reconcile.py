@@ -44,9 +44,8 @@ TRY_AGAIN: Final = 1.0
 TRY_AGAIN_MAX: Final = 60.0
 # Times `Backend.apart`, before it is told that a shard starts or connects: mostly that is over by then.
 ON_ITS_WAY: Final = 3.0
-A_TURN: Final = (
-    2.0  # seconds for each that waits for its turn, before it is told of one: mostly its turn has come by then
-)
+# Seconds for each that waits for its turn, before one is told that it does: mostly its turn has come by then.
+A_TURN: Final = 2.0
 TOGETHER: Final = 0.02  # seconds in which accounts that ask for their turn are looked at together
 _NOBODYS: Final = Turn(DONE, "")
 _PASSING: Final = frozenset({Phase.STARTING, Phase.CONNECTING})
