@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ponton_operator.cluster.local_pulse import HUNG, LOOK, Pulses, stamp
+from ponton_operator.cluster.local_pulse import HUNG, LOOK, Pulses, stamp, still
 
 A, B = ("a", 1), ("b", 1)
 
@@ -23,8 +23,15 @@ def test_a_shard_that_stands_still_hangs_and_its_neighbour_does_not() -> None:
 
 
 def test_a_starting_shard_has_time() -> None:
-    """Before its first pulse nobody knows how long the machine needs; the old stamp is its predecessor's."""
-    assert [[]] * 100 == hours(Pulses(), {A: 7}, 0.0, 100)
+    """Before its first pulse nobody knows how long the machine needs."""
+    assert [[]] * 100 == hours(Pulses(), {A: 0}, 0.0, 100)
+
+
+def test_a_shard_that_hangs_after_its_first_pulse_is_found() -> None:
+    """Also when that came before the first look: somebody who took over has not seen it change."""
+    found = hours(Pulses(), {A: 7}, 0.0, int(HUNG / LOOK) + 1)
+    assert [A] == found[-1]
+    assert [[]] * (len(found) - 1) == found[:-1]
 
 
 def test_a_pulse_begins_the_count_anew() -> None:
@@ -54,12 +61,15 @@ def test_a_successor_is_another_one() -> None:
     pulses.look({A: 2}, 1.0)
     hours(pulses, {A: 2}, 2.0, 10)
     assert [] == pulses.look({}, 12.0)
-    assert [[]] * 30 == hours(pulses, {("a", 2): 2}, 13.0, 30)
+    assert [[]] * 30 == hours(pulses, {("a", 2): 0}, 13.0, 30)
 
 
 def test_the_stamp_of_no_file_is_zero(tmp_path: Path) -> None:
-    """And another one after each touch."""
+    """And another one after each touch; a start takes the last one away."""
     lock = tmp_path / "lock"
+    still(lock)
     assert 0 == stamp(lock)
     lock.touch()
     assert 0 < stamp(lock)
+    still(lock)
+    assert 0 == stamp(lock)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ponton_operator.cluster.local_files import empty, make_private, remove, write_whole
+from ponton_operator.cluster.local_pulse import still
 
 _LAST_STATE_BYTES: Final = 4096  # it is written by the shard: read no more than it can need
 
@@ -56,6 +57,7 @@ class Home:
         make_private(self.store, self.uid)
         if wipe:
             empty(self.store)
+        still(self.lock)
         make_private(self.secrets, self.uid)
         empty(self.secrets)
         for name, value in secrets.items():
