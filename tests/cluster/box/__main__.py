@@ -12,6 +12,8 @@ from tests.cluster.box.build import PROGRAMS, BuildFailed, program, say
 from tests.cluster.box.images import IMAGES, archive
 from tests.cluster.box.layout import Folder, Options
 
+FOR_DEMO = ("box", "pause", "coredns", "helm")
+
 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
@@ -24,7 +26,8 @@ def _arguments() -> argparse.ArgumentParser:
     up.add_argument("--kwok", type=int, default=0, metavar="N", help="N fake nodes of a thousand pods each")
     up.add_argument("--audit", action="store_true", help="keep an audit log")
     up.add_argument("--owner", type=int, default=0, metavar="PID", help="take the box down when this process ends")
-    verbs.add_parser("build", help="build every program now, so that nothing else waits for it")
+    build = verbs.add_parser("build", help="build every program now, so that nothing else waits for it")
+    build.add_argument("part", nargs="?", choices=["all", "demo"], default="all", help="what the demo needs, or all")
     gone = verbs.add_parser("down", help="end it, say what it left behind (exit code 1 when there is anything)")
     gone.add_argument("--logs", type=Path, help="copy the logs to this folder first")
     inside = verbs.add_parser("exec", help="run a command inside: exec [--name NAME] -- kubectl get pods -A")
@@ -54,7 +57,7 @@ def _carry_out(asked: argparse.Namespace) -> int:
         box = Box.up(Options(**{key: value for key, value in vars(asked).items() if key in wanted}))
         say(f"up in {time.monotonic() - started:.1f} s\nexport KUBECONFIG={box.kubeconfig}")
     elif asked.verb == "build":
-        for name in PROGRAMS:
+        for name in PROGRAMS if asked.part == "all" else FOR_DEMO:
             say(f"{name}: {program(name)}")
     elif asked.verb == "down":
         left = down(asked.name, asked.logs)
