@@ -54,4 +54,4 @@ wheels: ## What the images are built from, at the locked versions (into wheels/)
 	rm -rf wheels && $(UV) build --wheel --quiet --out-dir wheels
 	$(UV) export --frozen --quiet --all-extras --no-default-groups --group sandbox $(UNUSED:%=--prune %) \
 	  --no-emit-project | sed 's/ ; [^\\]*/ /' > wheels/locked.txt # for every 3.11: which one is in BASE is not known here
-	python3 -m pip download --quiet --no-deps --only-binary :all: --python-version 3.11 -d wheels -r wheels/locked.txt
+	$(UV) run --no-project --isolated --with pip python -m pip download --quiet --no-deps --only-binary :all: --python-version 3.11 -d wheels -r wheels/locked.txt
