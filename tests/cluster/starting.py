@@ -22,7 +22,7 @@ from tests.cluster.box.layout import Options
 from tests.cluster.owners import code
 from tests.cluster.reach import Cluster
 from tests.cluster.release import Release, installed
-from tests.cluster.scene import Ways, processes, ways
+from tests.cluster.scene import processes, ways
 
 NAME = "cluster_start"
 ROUNDS = 20
@@ -41,13 +41,13 @@ STEPS = (
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-async def measured(open_ways: Ways, rounds: int) -> list[list[float]]:
+async def measured(release: Release, rounds: int) -> list[list[float]]:
     """Make accounts one after the other; gives the moments of each: made, then the ends of STEPS (Unix seconds)."""
-    release = open_ways.release
     found: list[list[float]] = []
     for number in range(rounds):
         user = list(release.users)[number]
-        async with open_ways.client(user, "laptop") as client:
+        # Ways of its own for each: a forwarded port may end with one of its connections.
+        async with ways(release) as open_ways, open_ways.client(user, "laptop") as client:
             await asyncio.to_thread(release.cluster.apply, release.account(user))
             await code(client)
             there = time.time()
@@ -115,8 +115,7 @@ async def measure(*, short: bool) -> Result:
             tempfile.TemporaryDirectory(prefix="ponton-bench-") as folder,
             installed(Cluster.of(box), Path(folder), owners) as release,
         ):
-            async with ways(release) as open_ways:
-                return judged(await measured(open_ways, rounds))
+            return judged(await measured(release, rounds))
     finally:
         await asyncio.to_thread(box.down)
 

@@ -4,7 +4,6 @@ import pytest
 
 from tests.cluster.reach import Cluster
 from tests.cluster.release import installed
-from tests.cluster.scene import ways
 from tests.cluster.starting import ROUNDS, judged, measured
 
 
@@ -16,6 +15,5 @@ async def test_nineteen_of_twenty_codes_are_there_in_ten_seconds(
         pytest.skip("the steps are read from our own cluster's audit log and node")
     owners = [f"owner{number}" for number in range(ROUNDS)]
     with installed(node_cluster, tmp_path_factory.mktemp("release"), owners) as release:
-        async with ways(release) as open_ways:
-            result = judged(await measured(open_ways, ROUNDS))
+        result = judged(await measured(release, ROUNDS))
     assert all(line.met for line in result.lines), result.figures
