@@ -152,9 +152,7 @@ class KubeBackend:
         await self.shards.clear(mine, status)
         try:
             answer = await self.api.patch(ACCOUNTS, held.account.metadata.namespace, name, body, "status")
-        except Conflict:
-            await self._again(mine)
-        except NotFound:
+        except (Conflict, NotFound):
             await self._again(mine)
         else:
             self._take(mine, answer)

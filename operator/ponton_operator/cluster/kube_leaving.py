@@ -17,6 +17,7 @@ from ponton_operator.cluster.events import OperatorEvent
 from ponton_operator.cluster.kube_api import KubeApi
 from ponton_operator.cluster.kube_errors import Conflict, KubeError, NotFound
 from ponton_operator.cluster.kube_kinds import ACCOUNTS, GATEWAYS, NAMESPACES
+from ponton_operator.plan.merge import conditions_patch
 from ponton_operator.plan.reach import is_going, is_held_up
 from ponton_operator.plan.uninstall import release
 from ponton_operator.resources.conditions_gateway import Finding, GatewayType, put_findings
@@ -108,10 +109,7 @@ async def tell_rights(
     conditions = put_findings(before, findings, {GatewayType.RIGHTS_MISSING}, now, meta.generation)
     if conditions == before:
         return None
-    body = {
-        "metadata": {"resourceVersion": meta.resource_version},
-        "status": {"conditions": [one.model_dump(mode="json", by_alias=True) for one in conditions]},
-    }
+    body = conditions_patch(gateway, conditions)
     try:
         return BridgeGateway.model_validate(await api.patch(GATEWAYS, meta.namespace, meta.name, body, "status"))
     except (KubeError, ValidationError):

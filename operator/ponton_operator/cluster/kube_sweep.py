@@ -6,7 +6,7 @@ the API server is away, the next one finds again: everything is decided anew fro
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from ponton_bridge.coordination.contract import Heartbeat
 from ponton_bridge.shard.logs import Log
@@ -20,6 +20,7 @@ from ponton_operator.cluster.kube_resize import Resizer
 from ponton_operator.cluster.metrics import Metrics
 from ponton_operator.plan.alarms import OWN, alarm_findings, find_alarms, read_alarms
 from ponton_operator.plan.manifests_shard import tier_of
+from ponton_operator.plan.merge import conditions_patch
 from ponton_operator.plan.resizing import Sized
 from ponton_operator.plan.scaling import Decision, plan_scaling
 from ponton_operator.plan.tiers import Size, Use, sizes
@@ -119,7 +120,7 @@ class Sweep:
             return False
         budget.writes -= 1
         budget.recreates -= anew
-        body = {"status": {"scaling": _dump(status)}}
+        body = {"status": {"scaling": status.model_dump(mode="json", by_alias=True)}}
         namespace, name = account.metadata.namespace, account.metadata.name
         try:
             answer = await self.api.patch(ACCOUNTS, namespace, name, body, "status")
@@ -143,12 +144,8 @@ class Sweep:
         conditions = put_findings(
             gateway.status.conditions, alarm_findings(alarms), OWN, now, gateway.metadata.generation
         )
-        body = {
-            "metadata": {"resourceVersion": gateway.metadata.resource_version},
-            "status": {"conditions": [_dump(condition) for condition in conditions]},
-        }
         try:
-            answer = await self.api.patch(GATEWAYS, *key, body, "status")
+            answer = await self.api.patch(GATEWAYS, *key, conditions_patch(gateway, conditions), "status")
         except KubeError:  # somebody else has written: the next look reads that first
             return
         self.fleet.take(GATEWAYS, answer, gone=False)
@@ -156,9 +153,3 @@ class Sweep:
             OperatorEvent.ALARM_CHANGED, "warning", gateway=key[1], storm=alarms.storm, bans=alarms.bans,
             reconnecting=alarms.reconnecting, banned=alarms.banned,
         )  # fmt: skip
-
-
-def _dump(part: Any) -> dict[str, Any]:  # noqa: ANN401  # a part of a resource
-    """Give a part of a resource as the API has it."""
-    dumped: dict[str, Any] = part.model_dump(mode="json", by_alias=True)
-    return dumped

@@ -3,9 +3,11 @@
 A part that another program writes is never in it, whatever we believe of it.
 """
 
+from collections.abc import Iterable
 from typing import Any, Final
 
-from ponton_operator.resources.base import K8s
+from ponton_operator.resources.base import Condition, K8s
+from ponton_operator.resources.gateway import BridgeGateway
 
 Obj = dict[str, Any]
 FOREIGN: Final = frozenset({"scaling"})  # written by the scaler
@@ -15,6 +17,14 @@ def status_patch(before: K8s, after: K8s, foreign: frozenset[str] = FOREIGN) -> 
     """Give the patch for the status, {} when nothing is to be written."""
     old, new = (part.model_dump(mode="json", by_alias=True) for part in (before, after))
     return {key: value for key, value in merge_patch(old, new).items() if key not in foreign}
+
+
+def conditions_patch(gateway: BridgeGateway, conditions: Iterable[Condition]) -> Obj:
+    """Give the patch for all conditions of a gateway, if it is as it was read: others write into the same list."""
+    return {
+        "metadata": {"resourceVersion": gateway.metadata.resource_version},
+        "status": {"conditions": [one.model_dump(mode="json", by_alias=True) for one in conditions]},
+    }
 
 
 def merge_patch(before: Obj, after: Obj) -> Obj:
