@@ -8,6 +8,7 @@ sentence a file.
 """
 
 import argparse
+import asyncio
 import json
 import sys
 import time
@@ -24,6 +25,7 @@ EX_STALE: Final = 1
 EX_USAGE: Final = 64  # sysexits.h
 EX_TEMPFAIL: Final = 75
 EX_CONFIG: Final = 78
+MANAGER: Final = "ponton-install"  # who owns what is applied
 _LOOK: Final = 0.5  # seconds between two looks; a definition is served some 0.1 s after it was made
 
 
@@ -72,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
 def _wait(seconds: float, gateway: dict[str, Any] | None) -> int:
     """Ask the cluster which kinds it serves until all of ours are among them, then give it the gateway."""
     # Who only prints does not pay for the client.
-    from ponton_operator.cluster.kube_api import APPLY, Client  # noqa: PLC0415
+    from ponton_operator.cluster.kube_api import Client, KubeApi  # noqa: PLC0415
     from ponton_operator.cluster.kube_kinds import GATEWAYS, Kind  # noqa: PLC0415
 
     group, ours, end = Kind(f"apis/{API_VERSION}", ""), {kind.plural for kind in KINDS}, time.monotonic() + seconds
@@ -83,9 +85,8 @@ def _wait(seconds: float, gateway: dict[str, Any] | None) -> int:
             answer = client.call("get", group, f"/{group.group}")
             if ours <= {item.get("name") for item in answer.get("resources") or ()}:
                 if gateway:
-                    path = GATEWAYS.path(gateway["metadata"]["namespace"], gateway["metadata"]["name"])
-                    query = {"fieldManager": "ponton-install", "force": "true"}
-                    client.call("patch", GATEWAYS, path, query=query, body=gateway, content=APPLY)
+                    meta = gateway["metadata"]
+                    asyncio.run(KubeApi(client).apply(GATEWAYS, meta["namespace"], meta["name"], gateway, MANAGER))
                 return EX_OK
         except HostError as error:
             why = error.sentence
