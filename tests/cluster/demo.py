@@ -16,8 +16,8 @@ from tests.cluster.box.box import Box
 from tests.cluster.box.layout import Options
 from tests.cluster.forwards import forwarded
 from tests.cluster.reach import Cluster
-from tests.cluster.release import DOMAIN, FULL, GATEWAY, Release, installed
-from tests.cluster.scene import ClusterScene, trusted, ways
+from tests.cluster.release import DOMAIN, FULL, GATEWAY, SERVED, Release, installed
+from tests.cluster.scene import ClusterScene, ways
 from tests.demo.say import Say
 from tests.demo.story import Story
 
@@ -78,7 +78,6 @@ async def run(*, auto: bool) -> int:
 
 
 async def _by_hand(release: Release) -> None:
-    trusted(release)
     with forwarded(release.cluster, release.namespace, f"svc/{FULL}-xmpp", 5222) as (port,):
         print(  # noqa: T201  # for people
             GUIDE.format(
@@ -90,7 +89,7 @@ async def _by_hand(release: Release) -> None:
                 password=release.users[USER],
                 port=port,
                 ca=release.ca_file,
-                gateway=f"sandbox.{DOMAIN}",
+                gateway=SERVED,
                 sandbox=GATEWAY,
             ),
             flush=True,

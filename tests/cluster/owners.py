@@ -1,7 +1,7 @@
 """Owners in an installation: linked by the way of a person, with somebody to talk to, talking without a pause.
 
     async with linked(ways, "ann") as ann:
-        talk = ann.talk()
+        talk = Talk(ann)
 
 Called by the tests that need conversations on a cluster.
 """
@@ -12,16 +12,14 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from tests.cluster.release import DOMAIN
+from tests.cluster.release import SERVED
 from tests.cluster.scene import Ways
-from tests.demo import picture
-from tests.demo.story import OOB
+from tests.demo import picture, story
+from tests.demo.story import PATIENCE, code_of
 from tests.harness.prosody import until
 from tests.harness.xmpp import Client
 from tests.sandbox.client import AccountHandle
 
-GATEWAY = f"sandbox.{DOMAIN}"
-PATIENCE = 60.0  # seconds for a step of linking; the slowest, a pod's start, takes about 5
 PAUSE = 0.5  # seconds between two messages of a talk
 
 
@@ -92,7 +90,7 @@ class Owner:
     @property
     def contact(self) -> str:
         """The peer's JID at the gateway."""
-        return f"{self.peer.number}@{GATEWAY}"
+        return f"{self.peer.number}@{SERVED}"
 
 
 @asynccontextmanager
@@ -103,16 +101,8 @@ async def linked(ways: Ways, user: str) -> AsyncIterator[Owner]:
     async with ways.client(user, "laptop") as client:
         made = ways.release.account(user)
         await asyncio.to_thread(ways.release.cluster.apply, made)
-        await phone.scan(picture.read(await asyncio.to_thread(ways.fetch, await code(client))))
-        await client.presence(
-            lambda p: p["from"].bare == GATEWAY and p["type"] == "available" and not p["show"], timeout=PATIENCE
-        )
+        await phone.scan(picture.read(await asyncio.to_thread(ways.fetch, await code_of(client, SERVED))))
+        await story.linked(client, SERVED)
         owner = Owner(user, client, phone, peer)
         await client.until(lambda: owner.contact in client.client_roster, timeout=PATIENCE)
         yield owner
-
-
-async def code(client: Client) -> str:
-    """Wait for the picture of a code; gives its URL."""
-    shown = await client.message(lambda m: m["from"].bare == GATEWAY and m.xml.find(OOB) is not None, timeout=PATIENCE)
-    return shown.xml.findtext(OOB) or ""

@@ -22,6 +22,8 @@ NAME = "wa"
 FULL = f"{NAME}-ponton"
 GATEWAY = f"{FULL}-sandbox"
 DOMAIN = "example.test"
+SERVED = f"sandbox.{DOMAIN}"
+"""The domain of that gateway."""
 READY = 120.0  # seconds from the installation to a gateway that is Ready; it takes about 20
 
 
@@ -37,8 +39,11 @@ class Release:
 
     @property
     def ca_file(self) -> Path:
-        """Where the authority of its Prosody is kept once somebody has asked for it."""
-        return self.folder / "ca.crt"
+        """The authority of its Prosody, which is written when it is asked for first."""
+        file = self.folder / "ca.crt"
+        if not file.exists():
+            file.write_text(self.secret(f"{FULL}-xmpp-tls")["ca.crt"])
+        return file
 
     def helm(self, *line: str, values: Mapping[str, Any] | None = None) -> str:
         """Run Helm on it."""

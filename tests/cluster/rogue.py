@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError
 
-from tests.cluster.release import DOMAIN, Release
+from tests.cluster.release import DOMAIN, SERVED, Release
 from tests.cluster.scene import trusted
 from tests.harness.prosody import Prosody
 from tests.harness.shard_stream import ShardStream, StreamClosedError
@@ -28,8 +28,7 @@ class Rogue:
 
     async def stream(self, owner: str, epoch: int) -> str:
         """Open a shard's stream as an owner; gives the error's condition, '' when it was let in."""
-        gateway = f"sandbox.{DOMAIN}"
-        server = SimpleNamespace(component=gateway, ports=SimpleNamespace(shards=self.shards))
+        server = SimpleNamespace(component=SERVED, ports=SimpleNamespace(shards=self.shards))
         try:
             stream = await ShardStream.open(
                 cast("Prosody", server),

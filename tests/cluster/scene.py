@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from tests.cluster.forwards import forwarded
 from tests.cluster.reach import Object
-from tests.cluster.release import DOMAIN, FULL, GATEWAY, Release
+from tests.cluster.release import DOMAIN, FULL, GATEWAY, SERVED, Release
 from tests.demo import picture
 from tests.harness.xmpp import Client, logged_in
 from tests.sandbox.client import SandboxClient
@@ -70,7 +70,7 @@ class Ways:
     def view(self) -> Object:
         """What Prosody's module shows of the gateway: streams, waiting stanzas and so on."""
         token = self.release.secret(f"{FULL}-xmpp")["token"]
-        headers = {"Host": f"sandbox.{DOMAIN}", "Authorization": f"Bearer {token}"}
+        headers = {"Host": SERVED, "Authorization": f"Bearer {token}"}
         found: Object = json.loads(self._https(f"{self.upload}shards", headers))
         return found
 
@@ -91,7 +91,6 @@ class Ways:
 @asynccontextmanager
 async def ways(release: Release) -> AsyncIterator[Ways]:
     """Open the ways into an installation."""
-    trusted(release)
     with ExitStack() as stack:
         c2s, https = stack.enter_context(
             forwarded(release.cluster, release.namespace, f"svc/{FULL}-xmpp", _C2S, _HTTPS)
@@ -103,10 +102,7 @@ async def ways(release: Release) -> AsyncIterator[Ways]:
 
 def trusted(release: Release) -> ssl.SSLContext:
     """Trust the authority of the bundled Prosody."""
-    file = release.ca_file
-    if not file.exists():
-        file.write_text(release.secret(f"{FULL}-xmpp-tls")["ca.crt"])
-    return ssl.create_default_context(cafile=str(file))
+    return ssl.create_default_context(cafile=str(release.ca_file))
 
 
 @dataclass(frozen=True)
@@ -124,7 +120,7 @@ class ClusterScene:
     @property
     def gateway(self) -> str:
         """The gateway's domain."""
-        return f"sandbox.{DOMAIN}"
+        return SERVED
 
     def client(self, resource: str) -> AbstractAsyncContextManager[Client]:
         """Log the owner in."""

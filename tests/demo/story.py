@@ -93,18 +93,12 @@ class Story:
     async def link(self, alice: Client, phone: AccountHandle) -> None:
         """Wait for the picture, read the code from its pixels, scan it with the phone."""
         gateway = self.scene.gateway
-        shown = await alice.message(
-            lambda m: m["from"].bare == gateway and m.xml.find(OOB) is not None, timeout=PATIENCE
-        )
-        url = shown.xml.findtext(OOB) or ""
-        assert url == shown["body"]
+        url = await code_of(alice, gateway)
         content = await asyncio.to_thread(self.scene.fetch, url)
         self.say(f"A picture with a code arrives ({len(content)} bytes)")
         await phone.scan(picture.read(content))
         self.say("The code is read from its pixels and scanned with the phone")
-        await alice.presence(
-            lambda p: p["from"].bare == gateway and p["type"] == "available" and not p["show"], timeout=PATIENCE
-        )
+        await linked(alice, gateway)
         self.say("Alice is linked: the gateway shows itself as available")
 
     async def roster(self, alice: Client, contact: str) -> None:
@@ -191,6 +185,21 @@ class Story:
     async def _all_of(self, bob: AccountHandle, texts: list[str], ours: list[str]) -> bool:
         ours[:] = [record["text"] for record in await bob.arrived() if record["text"] in texts]
         return set(texts) <= set(ours)
+
+
+async def code_of(client: Client, gateway: str) -> str:
+    """Wait for the picture of a code; gives its URL, which is the text for those who see no pictures."""
+    shown = await client.message(lambda m: m["from"].bare == gateway and m.xml.find(OOB) is not None, timeout=PATIENCE)
+    url = shown.xml.findtext(OOB) or ""
+    assert url == shown["body"]
+    return url
+
+
+async def linked(client: Client, gateway: str) -> None:
+    """Wait until the gateway shows itself as available, without a reservation."""
+    await client.presence(
+        lambda p: p["from"].bare == gateway and p["type"] == "available" and not p["show"], timeout=PATIENCE
+    )
 
 
 async def _no_entries(alice: Client, gateway: str) -> bool:
