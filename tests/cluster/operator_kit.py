@@ -263,6 +263,36 @@ class Program:
         return self.log.read_text().count(f'"event":"{event}"')
 
 
+def define(cluster: Cluster) -> None:
+    """Give the cluster our resources, and wait until it serves them."""
+    for file in sorted((ROOT / "crds").glob("*.yaml")):
+        cluster.kubectl("apply", "--server-side", "-f", str(file))
+    cluster.kubectl(
+        "wait", "--for=condition=Established", "crd", "bridgeaccounts.ponton.im", "bridgegateways.ponton.im"
+    )
+
+
+def standing(name: str, home: str, wide: str, rules: list[Object]) -> list[Object]:
+    """Give an operator's service account and Lease in `home`, and rules for the whole cluster under the name `wide`."""
+    lease = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}
+    subject = [{"kind": "ServiceAccount", "name": name, "namespace": home}]
+    role = {"apiGroup": "rbac.authorization.k8s.io", "name": name}
+    own = {"metadata": {"name": name, "namespace": home}}
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount", **own},
+        {"apiVersion": RBAC, "kind": "Role", **own, "rules": [lease]},
+        {"apiVersion": RBAC, "kind": "RoleBinding", **own, "roleRef": role | {"kind": "Role"}, "subjects": subject},
+        {"apiVersion": RBAC, "kind": "ClusterRole", "metadata": {"name": wide}, "rules": rules},
+        {
+            "apiVersion": RBAC,
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": wide},
+            "roleRef": role | {"kind": "ClusterRole", "name": wide},
+            "subjects": subject,
+        },
+    ]
+
+
 @contextmanager
 def bed(cluster: Cluster, namespace: str, folder: Path, name: str = NAME) -> Iterator[Bed]:
     """Give a namespace what the operator needs: the definitions, a service account (elsewhere), its rights."""
@@ -276,30 +306,9 @@ def bed(cluster: Cluster, namespace: str, folder: Path, name: str = NAME) -> Ite
 
 def _furnish(cluster: Cluster, namespace: str, home: str, folder: Path, name: str) -> Bed:
     assert cluster.box
-    for file in sorted((ROOT / "crds").glob("*.yaml")):
-        cluster.kubectl("apply", "--server-side", "-f", str(file))
-    cluster.kubectl(
-        "wait", "--for=condition=Established", "crd", "bridgeaccounts.ponton.im", "bridgegateways.ponton.im"
-    )
+    define(cluster)
     made = Bed(cluster, namespace, home, folder, cluster.box.folder.audit_log.stat().st_size, name)
     _, outside = rights(f"The {name} operator")
-    lease = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}
-    subject = [{"kind": "ServiceAccount", "name": name, "namespace": home}]
-    role = {"apiGroup": "rbac.authorization.k8s.io", "name": name}
-    wide = f"{namespace}-{name}"
-    own = {"metadata": {"name": name, "namespace": home}}
-    cluster.apply(
-        {"apiVersion": "v1", "kind": "ServiceAccount", **own},
-        {"apiVersion": RBAC, "kind": "Role", **own, "rules": [lease]},
-        {"apiVersion": RBAC, "kind": "RoleBinding", **own, "roleRef": role | {"kind": "Role"}, "subjects": subject},
-        {"apiVersion": RBAC, "kind": "ClusterRole", "metadata": {"name": wide}, "rules": outside},
-        {
-            "apiVersion": RBAC,
-            "kind": "ClusterRoleBinding",
-            "metadata": {"name": wide},
-            "roleRef": role | {"kind": "ClusterRole", "name": wide},
-            "subjects": subject,
-        },
-    )
+    cluster.apply(*standing(name, home, f"{namespace}-{name}", outside))
     made.grant()
     return made

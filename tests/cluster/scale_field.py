@@ -15,10 +15,10 @@ from ponton_bridge.model.states import Phase
 from tests.bench.usage import cpu_seconds
 from tests.cluster import servers
 from tests.cluster.box import audit
-from tests.cluster.operator_kit import DOORS, ROOT, Bed, Program, rights
+from tests.cluster.operator_kit import DOORS, RBAC, Bed, Program, define, rights, standing
 from tests.cluster.played_shards import Shards, played
 from tests.cluster.quick import Quick, api_of
-from tests.cluster.reach import Cluster, Object, until
+from tests.cluster.reach import Cluster, until
 from tests.harness.redis import free_port
 
 OPERATORS = ("accounts", "gateways", "scaler")
@@ -27,7 +27,6 @@ LIMITS = {"startsPerSecond": 100, "startsBurst": 100, "loginsPerSecond": 100}  #
 TIERS = [{"name": "small", "memoryLimit": "256Mi"}, {"name": "large", "memoryLimit": "512Mi"}]
 LOOK = 0.5  # seconds between two looks at whether a condition holds
 DOMAIN = "wa{number}.example.test"
-_RBAC = "rbac.authorization.k8s.io/v1"
 _HEADINGS = {"accounts": "The accounts operator", "gateways": "The gateways operator", "scaler": "The scaler"}
 
 
@@ -124,11 +123,7 @@ def laid_out(cluster: Cluster, folder: Path, gateways: int, writes: float) -> It
     """Make the field: namespaces with gateways, the operators running in one of their own; `writes` is their pace."""
     assert cluster.box
     with ExitStack() as stack:
-        for file in sorted((ROOT / "crds").glob("*.yaml")):
-            cluster.kubectl("apply", "--server-side", "-f", str(file))
-        cluster.kubectl(
-            "wait", "--for=condition=Established", "crd", "bridgeaccounts.ponton.im", "bridgegateways.ponton.im"
-        )
+        define(cluster)
         port, _ = stack.enter_context(servers.prosody())
         since = cluster.box.folder.audit_log.stat().st_size
         home = stack.enter_context(cluster.namespace())
@@ -160,10 +155,10 @@ def _operator(stack: ExitStack, field_: Field, home: str, folder: Path, name: st
     place.mkdir()
     made = Bed(cluster, home, home, place, field_.places[0].since, name)
     inside, outside = rights(_HEADINGS[name])
-    objects = _rights(made, f"{home}-{name}", [*inside, *outside])
+    objects = standing(name, home, f"{home}-{name}", [*inside, *outside])
     if name == "gateways":
         rules, _ = rights("The front desk on a cluster")
-        objects.append({"apiVersion": _RBAC, "kind": "ClusterRole", "metadata": {"name": DOORS}, "rules": rules})
+        objects.append({"apiVersion": RBAC, "kind": "ClusterRole", "metadata": {"name": DOORS}, "rules": rules})
         stack.callback(cluster.kubectl, "delete", "clusterrole", DOORS)
     cluster.apply(*objects)
     stack.callback(cluster.kubectl, "delete", "clusterrole,clusterrolebinding", f"{home}-{name}")
@@ -178,26 +173,3 @@ def _operator(stack: ExitStack, field_: Field, home: str, folder: Path, name: st
         )
     )
     return Worker(program, made, port)
-
-
-def _rights(made: Bed, wide: str, rules: list[Object]) -> list[Object]:
-    """Give the service account of an operator, its rights everywhere, and its Lease at home."""
-    subject = [{"kind": "ServiceAccount", "name": made.name, "namespace": made.namespace}]
-    group = "rbac.authorization.k8s.io"
-    lease = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}
-    return [
-        made.named("v1", "ServiceAccount", made.name),
-        made.named(_RBAC, "Role", made.name, rules=[lease]),
-        made.named(
-            _RBAC, "RoleBinding", made.name, subjects=subject,
-            roleRef={"apiGroup": group, "kind": "Role", "name": made.name},
-        ),
-        {"apiVersion": _RBAC, "kind": "ClusterRole", "metadata": {"name": wide}, "rules": rules},
-        {
-            "apiVersion": _RBAC,
-            "kind": "ClusterRoleBinding",
-            "metadata": {"name": wide},
-            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": wide},
-            "subjects": subject,
-        },
-    ]  # fmt: skip

@@ -19,10 +19,10 @@ from tests.bench.report import Result, alone
 from tests.cluster.box import audit
 from tests.cluster.box.box import Box
 from tests.cluster.box.layout import Options
-from tests.cluster.owners import code
 from tests.cluster.reach import Cluster
-from tests.cluster.release import Release, installed
+from tests.cluster.release import SERVED, Release, installed
 from tests.cluster.scene import processes, ways
+from tests.demo.story import code_of
 
 NAME = "cluster_start"
 ROUNDS = 20
@@ -43,26 +43,26 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 async def measured(release: Release, rounds: int) -> list[list[float]]:
     """Make accounts one after the other; gives the moments of each: made, then the ends of STEPS (Unix seconds)."""
-    found: list[list[float]] = []
+    assert release.cluster.box
+    log, found = release.cluster.box.folder.audit_log, list[list[float]]()
     for number in range(rounds):
         user = list(release.users)[number]
+        since = log.stat().st_size
         # Ways of its own for each: a forwarded port may end with one of its connections.
         async with ways(release) as open_ways, open_ways.client(user, "laptop") as client:
             await asyncio.to_thread(release.cluster.apply, release.account(user))
-            await code(client)
+            await code_of(client, SERVED)
             there = time.time()
-        found.append([*await asyncio.to_thread(_moments, release, user), there])
+        found.append([*await asyncio.to_thread(_moments, release, user, audit.calls(log, since)), there])
         await asyncio.to_thread(release.kubectl, "delete", "ba", user, "--timeout=120s")
     return found
 
 
-def _moments(release: Release, account: str) -> list[float]:
-    """Give the moments of an account's start up to its stream."""
-    assert release.cluster.box
+def _moments(release: Release, account: str, calls: list[audit.Call]) -> list[float]:
+    """Give the moments of an account's start up to its stream; `calls` since before it was made."""
     (pod,) = release.pods(account)
     name = pod["metadata"]["name"]
     (pid,) = processes(pod["metadata"]["uid"], "shard")
-    calls = [call for call in audit.calls(release.cluster.box.folder.audit_log) if call.namespace == release.namespace]
 
     def first(verb: str, resource: str, name: str) -> float:
         """When a call was answered for the first time."""

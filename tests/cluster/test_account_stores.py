@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from kubernetes.client import ApiClient, Configuration
@@ -12,6 +11,7 @@ from ponton_operator.cluster.kube_accounts import KubeAccounts
 from ponton_operator.cluster.kube_api import Client, KubeApi
 from ponton_operator.resources.account import FINALIZER, AccountStatus, BridgeAccount, account_name
 from ponton_operator.selfservice.accounts import AccountStore, AccountsUnavailable
+from tests.cluster.operator_kit import define
 from tests.cluster.reach import Cluster
 from tests.unit import test_account_stores as common
 from tests.unit.account_places import DOMAIN, OWNER, Place
@@ -21,7 +21,6 @@ NAME = common.NAME
 store = common.store
 # The tests of every store, with the place below.
 globals().update({name: test for name, test in vars(common).items() if name.startswith("test_")})
-_CRDS = Path(__file__).parents[2] / "crds"
 
 
 class RealCluster:
@@ -88,9 +87,7 @@ class RealCluster:
 @pytest.fixture(scope="session")
 def known(api_cluster: Cluster) -> Cluster:
     """Give a cluster that knows the resources."""
-    for file in sorted(_CRDS.glob("*.yaml")):
-        api_cluster.kubectl("apply", "--server-side", "-f", str(file))
-    api_cluster.kubectl("wait", "--for=condition=Established", "crd", "bridgeaccounts.ponton.im")
+    define(api_cluster)
     return api_cluster
 
 

@@ -53,7 +53,11 @@ def _running(release: Release, account: str) -> bool:
 def _tried(release: Release, account: str, *tries: probes.Probe) -> set[str]:
     """Run probes in the pod of an account; gives the names of those that succeed."""
     (pod,) = release.pods(account)
-    line = ("exec", pod["metadata"]["name"], "--", "/opt/ponton/bin/python", "-c", probes.PROGRAM)
+    return _inside(release, pod["metadata"]["name"], *tries)
+
+
+def _inside(release: Release, pod: str, *tries: probes.Probe) -> set[str]:
+    line = ("exec", pod, "--", "/opt/ponton/bin/python", "-c", probes.PROGRAM)
     return set(json.loads(release.kubectl(*line, probes.as_argument(tries))))
 
 
@@ -91,8 +95,7 @@ def test_the_probes_find_what_is_open(release: Release) -> None:
     free["spec"]["containers"][0]["command"][0] = "/opt/ponton/bin/python"
     box_kit.run(release.cluster, free)
     with box_kit.listening(release.cluster.box, METADATA_ADDRESS, 80):
-        line = ("exec", "free", "--", "/opt/ponton/bin/python", "-c", probes.PROGRAM)
-        found = set(json.loads(release.kubectl(*line, probes.as_argument(tries))))
+        found = _inside(release, "free", *tries)
     assert {"API service:443", "node:6443", "node:10250", f"metadata:{80}"} <= found
 
 
