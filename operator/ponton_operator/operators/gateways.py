@@ -186,7 +186,7 @@ class Gateways:
     async def _tell(self, known: Known, gateway: BridgeGateway) -> None:
         """Make events of what has come since; an operator that starts finds it told."""
         now = notable(gateway.status.conditions)
-        for reason in now.keys() - known.told if known.told is not None else ():
+        for reason in sorted(now.keys() - known.told) if known.told is not None else ():
             await self._notices.tell(gateway, reason, now[reason])
         known.told = frozenset(now)
 
