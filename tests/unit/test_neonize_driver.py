@@ -257,6 +257,30 @@ async def test_end_of_a_link_stops_the_client(stage: Stage, reason: Reason) -> N
         await stage.driver.send(ANA, Text("x"), message_id=None, seconds=1)
 
 
+@pytest.mark.parametrize("how", ["event", "status"])
+async def test_start_right_at_the_news_of_an_end_counts(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """However long the library's thread takes after its news, who hears it and starts again gets a new client."""
+    client = await stage.client()
+    await stage.hear()
+    bring, started = stage.driver._feed.bring, threading.Event()
+
+    def bring_and_dawdle(event: port.Event) -> None:
+        bring(event)
+        started.wait(PATIENCE)
+
+    monkeypatch.setattr(stage.driver._feed, "bring", bring_and_dawdle)
+    news = (client.event, 6, OVER[Reason.LOGGED_OUT][1]) if how == "event" else (client.says.status, "timeout")
+    telling = asyncio.create_task(asyncio.to_thread(*news))
+    await stage.hear()
+    await stage.driver.start()
+    started.set()
+    await telling
+    assert client.name != (await stage.client()).name
+    assert [client.name] == stage.go.stopped
+
+
 async def test_stopped_driver_ends_its_stream(stage: Stage) -> None:
     """The link is kept, the stream ends, and stopping again is harmless."""
     client = await stage.linked()

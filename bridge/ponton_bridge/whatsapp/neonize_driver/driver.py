@@ -38,6 +38,7 @@ OPTIONS: Final = "?_foreign_keys=on&_journal_mode=WAL&_synchronous=FULL&_busy_ti
 FIRST_CODE, NEXT_CODE = 60.0, 20.0  # seconds a QR code lives (measured)
 DESKTOP: Final = 7  # DeviceProps.PlatformType
 CALL_SECONDS: Final = 80.0  # the library's own patience is 75 s
+STOP_SECONDS: Final = 10.0  # a client that needs longer to stop hangs; a fresh process is the way out
 WORN_OUT: Final = 50  # sessions of a process; each costs 4 descriptors and 0.35 MiB that never come back (measured)
 OVER: Final = frozenset(  # states after which the library would sit there for ever
     {
@@ -87,6 +88,7 @@ class NeonizeDriver:
         self._props = device_props(os=device_name, platformType=DESKTOP).SerializeToString()
         self._clock = clock
         self._session: Session | None = None
+        self._ending: asyncio.Future[None] | None = None  # the stop of the session before
         self._codes = 0
         self._linked = False
         self._draining = False
@@ -98,9 +100,10 @@ class NeonizeDriver:
 
     async def start(self) -> None:
         """Begin to connect, or to link anew after an attempt or the link has ended."""
+        stopped = await self._stopped()
         if self._session is not None:
             return
-        if Session.opened >= WORN_OUT:
+        if not stopped or Session.opened >= WORN_OUT:
             self._feed.end(WornOut("The connection to WhatsApp was made anew too often; the bridge starts again."))
             return
         if lacking := environment.lacking():
@@ -109,6 +112,12 @@ class NeonizeDriver:
         self._feed.put(port.Link(Reason.CONNECTING))
         self._session = Session(native.library(), self._database, bytes(events.READERS), self._props, self)
         self._session.start()
+
+    async def _stopped(self) -> bool:
+        """Wait until the client before is off the store, which never has two; tell whether it is."""
+        if self._ending is not None:
+            await asyncio.wait([self._ending], timeout=STOP_SECONDS)
+        return self._ending is None or self._ending.done()
 
     async def stop(self) -> None:
         """Disconnect, keep the link; the event stream ends behind what the library had taken in."""
@@ -148,8 +157,8 @@ class NeonizeDriver:
         """Take the end of linking by QR."""
         if session is not self._session or how in QR_GOES_ON:
             return
+        self._on_loop(self._over, session)  # first: who hears of it may start again at once
         self._feed.bring(port.PairingFailed(QR_ENDS.get(how, Reason.FAILED)))
-        self._on_loop(self._over, session)
 
     def event(self, session: Session, number: int, data: bytes) -> None:
         """Take an event; one that we cannot read is counted, not fatal."""
@@ -166,10 +175,12 @@ class NeonizeDriver:
             log.warning("whatsapp_event_unreadable", extra={"number": number})
             heard = [port.Lost("event_unreadable")]
         for one in heard:
-            if self._draining and isinstance(one, port.Link):
-                continue  # we hung up ourselves
-            self._feed.bring(one)
-            self._on_loop(self._follow, session, one)
+            if not isinstance(one, port.Link):
+                self._feed.bring(one)
+                self._on_loop(self._follow, session, one)
+            elif not self._draining:  # else we hung up ourselves
+                self._on_loop(self._follow, session, one)  # first: who hears of an end may start again at once
+                self._feed.bring(one)
 
     def ended(self, session: Session, problem: str) -> None:
         """Take the end of a session's thread. Without its event stream a client acknowledges all it gets: end it."""
@@ -198,7 +209,7 @@ class NeonizeDriver:
             self._session = None
             self._linked = False
             self._followup.pause()
-            self._loop.run_in_executor(None, session.stop)
+            self._ending = self._loop.run_in_executor(None, session.stop)
 
     def _ended(self, session: Session, problem: str) -> None:
         """Judge why the library let go: a dead event stream, or a first connection (or a store) that failed."""
