@@ -63,6 +63,7 @@ class Shard:
     turn: float
     reason: str = ""
     since: float = 0.0
+    rss: int = RSS
     packet: bytes = b""  # the heartbeat of this state, with the time to be filled in
 
     @property
@@ -88,7 +89,15 @@ class Shard:
     def beat(self, now: float) -> Word:
         """Give the call of a heartbeat, which renews the lease."""
         beat = Heartbeat(
-            int(self.epoch), self.instance, now, self.reason, self.since, 1, self.linked, rss=RSS, phone_seen=self.since
+            int(self.epoch),
+            self.instance,
+            now,
+            self.reason,
+            self.since,
+            1,
+            self.linked,
+            rss=self.rss,
+            phone_seen=self.since,
         )
         key = self.keys.heartbeat
         return self.writes([["HSET", key, *_flat(beat.to_redis())], ["EXPIRE", key, HEARTBEAT_TTL]], LEASE_TTL)
@@ -143,6 +152,11 @@ class Shards:
     def connected(self) -> int:
         """Count those that are connected."""
         return sum(shard.reason == Reason.CONNECTED for shard in list(self._shards.values()))
+
+    def grow(self, account: str, rss: int) -> None:
+        """Have a shard use so much memory (KiB) from now on."""
+        shard = self._shards[account]
+        shard.rss, shard.packet = rss, b""
 
     def see(self, change: str, found: Object) -> None:
         """Take what a watch tells: all pods ("SYNC"), or one; for the loop's own thread."""

@@ -182,8 +182,9 @@ class Reconciler:
         (scaling, rollout), now = self.backend.limits(), self.clock()
         rations = self._rations or Rations.full(scaling, now)
         bans = read_alarms(self.backend.template().status.conditions).bans
-        # To know the turn is to look at all accounts, and most of the time nobody asks for it.
-        asked = any(each.urgency is Urgency.ROLLOUT for each in self._asks.values())
+        # To know the turn is to look at all accounts, and most of the time nobody asks for it, or can go anyway.
+        open_ = not rations.wait(scaling, now)
+        asked = open_ and any(each.urgency is Urgency.ROLLOUT for each in self._asks.values())
         turn = self.turn() if asked else _NOBODYS
         admission = admit(self._asks.values(), rations, scaling, rollout, turn, now, bans=bans)
         self._rations = admission.rations
