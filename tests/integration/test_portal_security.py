@@ -65,7 +65,6 @@ async def test_a_stranger_reaches_nothing_of_an_owner(bed: Bed) -> None:
             assert status != 500
             assert b"alices-secret-code" not in stranger.body
             assert ALICE not in stranger.text
-            bed.portal.keep  # noqa: B018  # the same portal throughout
             await bed.redis.call("DEL", *(await bed.redis.call("KEYS", "ponton:gw:portal:r:posts:*") or ["none"]))
     assert before is alices(bed)
 
