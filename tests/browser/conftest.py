@@ -1,6 +1,6 @@
 """Debian's Chromium for the tests in this folder, which is collected only when it is named: `pytest tests/browser`."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,6 @@ from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 _HERE = Path(__file__).parent
 _PATIENCE = 300  # seconds for a test that says nothing itself
 AXE = _HERE.parents[1] / ".tools" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
-
-Open = Callable[..., Awaitable[Page]]
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -132,7 +132,7 @@ async def pass_gate(portal: Portal, page: Page, request: Request) -> Response:
     try:
         response = await _answer(visit, page, known=bool(known))
     except PontonError as problem:
-        response = _problem(visit, problem)
+        response = visit.page("error.html", status_of(problem), problem=visit.told(problem))
     except Exception as error:  # noqa: BLE001  # the visitor is told, the log says where
         portal.log.failure(PortalEvent.FAILED, error)
         response = visit.page("error.html", 500, problem=visit.say(PontonError().sentence))
@@ -179,9 +179,9 @@ async def _form(visit: Visit) -> dict[str, str]:
     return form
 
 
-def _problem(visit: Visit, problem: PontonError) -> Response:
-    status = problem.status if isinstance(problem, Refused) else 400 if problem.actor is Actor.OWNER else 503
-    return visit.page("error.html", status, problem=visit.told(problem))
+def status_of(problem: PontonError) -> int:
+    """Give the status of HTTP: the visitor's to mend, or not."""
+    return problem.status if isinstance(problem, Refused) else 400 if problem.actor is Actor.OWNER else 503
 
 
 def set_cookie(visit: Visit, response: Response, value: str) -> None:

@@ -10,7 +10,7 @@ from ponton_bridge.model.errors import HostError, OwnerError
 from ponton_bridge.model.jid import prepare_bare
 from ponton_operator.selfservice import languages, words
 from ponton_operator.selfservice.web.events import PortalEvent
-from ponton_operator.selfservice.web.gate import LANGUAGE_COOKIE, YEAR, Visit, set_cookie
+from ponton_operator.selfservice.web.gate import LANGUAGE_COOKIE, YEAR, Visit, set_cookie, status_of
 from ponton_operator.selfservice.web.keep import LOGIN, TooManyTries
 
 DESK_SECONDS: Final = 5.0  # how long a page waits for the front desk
@@ -34,7 +34,7 @@ async def begin(visit: Visit) -> Response:
     try:
         await _send(visit, prepare_bare(typed))
     except (OwnerError, HostError) as problem:
-        status = 400 if isinstance(problem, OwnerError) else 429 if isinstance(problem, TooManyTries) else 503
+        status = 429 if isinstance(problem, TooManyTries) else status_of(problem)
         return visit.page("login.html", status, jid=typed, problem=visit.told(problem))
     visit.portal.log(PortalEvent.LOGIN_BEGUN)
     return visit.go("/login/code")

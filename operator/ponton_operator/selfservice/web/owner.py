@@ -18,7 +18,7 @@ from ponton_bridge.model.errors import PontonError
 from ponton_operator.selfservice import words
 from ponton_operator.selfservice.service import Ask, Request
 from ponton_operator.selfservice.web.events import PortalEvent
-from ponton_operator.selfservice.web.gate import Visit
+from ponton_operator.selfservice.web.gate import Visit, status_of
 from ponton_operator.selfservice.web.live import View
 
 QR: Final = "qr"  # LiveCode.kind, as ponton_bridge.whatsapp.port.CodeKind has it
@@ -70,8 +70,11 @@ async def act(visit: Visit) -> Response:
             PortalEvent.ACTED, "warning", account=visit.account, verb=str(ask), result=type(problem).__name__
         )
         if ask is Ask.PAIR:
-            return visit.page("phone.html", 400, phone=visit.form.get("phone", ""), problem=visit.told(problem))
-        return _shown(visit, await visit.portal.live.view(visit.owner), 400, problem=visit.told(problem))
+            return visit.page(
+                "phone.html", status_of(problem), phone=visit.form.get("phone", ""), problem=visit.told(problem)
+            )
+        view = await visit.portal.live.view(visit.owner)
+        return _shown(visit, view, status_of(problem), problem=visit.told(problem))
     visit.portal.log(PortalEvent.ACTED, account=visit.account, verb=str(ask), result="done")
     await visit.portal.keep.leave(visit.cookie, visit.say(answer.sentence))
     return visit.go("/account")
