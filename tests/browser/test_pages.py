@@ -19,18 +19,21 @@ from tests.demo import picture
 from tests.harness.redis import running_redis
 from tests.integration.portal_bed import BOB, Bed, portal_bed
 from tests.unit.desk_world import ALICE, DOMAIN
+from tests.unit.test_hosting import account
 
 SHOTS = Path(__file__).parents[2] / "docs" / "screenshots" / "portal"
 CODE = LiveCode("qr", "2@" + "Yk3vP0zQ" * 24 + ",AbCdEf,GhIjKl", 2, 6, 0.0)
 PHONE, DESK = {"width": 320, "height": 640}, {"width": 1280, "height": 800}
 Scheme = Literal["light", "dark"]
 NAME = account_name(DOMAIN, ALICE)
+ADMIN = "admin@example.org"
+STATES = (("Running", "Connected"), ("Parked", "LoggedOut"), ("Failed", "Crashing"))
 
 
 @pytest.fixture
 async def bed(tmp_path: Path) -> AsyncIterator[Bed]:
     """A portal on a Redis of its own."""
-    async with running_redis(tmp_path / "redis") as redis, portal_bed(redis) as made:
+    async with running_redis(tmp_path / "redis") as redis, portal_bed(redis, hosts=[ADMIN]) as made:
         yield made
 
 
@@ -75,6 +78,21 @@ class Walk:
             await self.look(page, name)
         await page.goto(f"{bed.base}/nonsense")
         await self.look(page, "error")
+        await page.context.clear_cookies(name="ponton-gw")
+        await self._host()
+
+    async def _host(self) -> None:
+        for number in range(60):
+            made = account(number, *STATES[number % 3], banned=number < 3)
+            self.bed.accounts.accounts[account_name(DOMAIN, made.spec.owner)] = made
+        await log_in(self.page, self.bed, ADMIN)
+        for name, path in (
+            ("host", ""),
+            ("host-account", f"/account/{NAME}"),
+            ("host-delete", f"/account/{NAME}/delete"),
+        ):
+            await self.page.goto(f"{self.bed.base}/host{path}")
+            await self.look(self.page, name)
 
     async def _parked(self) -> None:
         self.bed.accounts.park(ALICE, Reason.PARKED, paired=True)

@@ -6,7 +6,7 @@ Used by the tests of the pages. `Browser` is as much of a browser as they need: 
 import asyncio
 import io
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,7 +55,7 @@ class FollowedAccounts(MemoryAccounts):
             await asyncio.sleep(0.02)
 
 
-def gateway(url: str, port: int, **selfservice: object) -> BridgeGateway:
+def gateway(url: str, port: int, hosts: Sequence[str] = (), **selfservice: object) -> BridgeGateway:
     """Make the gateway."""
     ref = {"name": "a", "key": "b"}
     spec = {
@@ -63,7 +63,7 @@ def gateway(url: str, port: int, **selfservice: object) -> BridgeGateway:
         "prosody": {"url": "http://127.0.0.1:1/shards", "tokenRef": ref},
         "redis": {"urlRef": ref},
         "secrets": {"masterRef": ref},
-        "selfservice": {"portal": {"url": url, "port": port}, **selfservice},
+        "selfservice": {"portal": {"url": url, "port": port, "hosts": list(hosts)}, **selfservice},
     }
     return BridgeGateway.model_validate({
         "apiVersion": "ponton.im/v1alpha1", "kind": "BridgeGateway", "metadata": {"name": GATEWAY}, "spec": spec,
@@ -168,11 +168,13 @@ class Browser:
 
 
 @asynccontextmanager
-async def portal_bed(redis: RedisServer, *, url: str = "", **selfservice: object) -> AsyncIterator[Bed]:
+async def portal_bed(
+    redis: RedisServer, *, url: str = "", hosts: Sequence[str] = (), **selfservice: object
+) -> AsyncIterator[Bed]:
     """Run a portal until the block ends; `url` as browsers know it."""
     port = free_port()
     accounts, said, log = FollowedAccounts(), list[Element](), io.StringIO()
-    resource = gateway(url or f"http://127.0.0.1:{port}", port, **selfservice)
+    resource = gateway(url or f"http://127.0.0.1:{port}", port, hosts, **selfservice)
     assert resource.spec.selfservice.portal is not None
     config = Config(resource, resource.spec.selfservice.portal, Path(), redis.url)
     portal = build(config, accounts, Log("debug", out=log), Metrics("portal", "0"))

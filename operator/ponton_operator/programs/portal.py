@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +16,8 @@ from types import FrameType
 import uvicorn
 
 from ponton_bridge.coordination.client.door import DoorClient
-from ponton_bridge.model.errors import HostError
+from ponton_bridge.model.errors import HostError, OwnerError
+from ponton_bridge.model.jid import prepare_bare
 from ponton_bridge.shard.config import EX_CONFIG, EX_OK, EX_SOFTWARE, LEVELS
 from ponton_bridge.shard.logs import Log
 from ponton_operator.cluster.health import Health
@@ -99,11 +100,19 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
+def _prepared(jids: Iterable[str]) -> frozenset[str]:
+    """Prepare the addresses of the host's people. Raises HostError."""
+    try:
+        return frozenset(map(prepare_bare, jids))
+    except OwnerError as problem:
+        raise HostError(f"spec.selfservice.portal.hosts: {problem.sentence}") from None
+
+
 def build(config: Config, accounts: AccountStore, log: Log, metrics: Metrics) -> Portal:
     """Put the parts together. Raises ValueError when the URL of Redis is none."""
     gateway = config.gateway
-    site = Site(config.spec.url, gateway.metadata.name)
-    limits = read_limits(gateway)
+    site = Site(config.spec.url, gateway.metadata.name, _prepared(config.spec.hosts))
+    limits = read_limits(gateway, page=True)
     door = DoorClient(config.redis_url, gateway.metadata.name)
 
     def failed(error: Exception) -> None:
@@ -112,6 +121,7 @@ def build(config: Config, accounts: AccountStore, log: Log, metrics: Metrics) ->
     return Portal(
         site=site,
         limits=limits,
+        accounts=accounts,
         service=AccountService(limits, accounts, door),
         keep=Keep(config.redis_url, gateway.metadata.name),
         live=Live(limits.domain, accounts, door, failed),

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
+from ponton_operator.resources.account import MAX_OWNER, OWNER
 from ponton_operator.resources.base import (
     API_VERSION,
     MAX_HOST,
@@ -224,6 +225,8 @@ class Portal(K8s):
     """The loopback port on which it listens, for the proxy that speaks TLS."""
     proxies: Annotated[tuple[Cidr, ...], Field(max_length=16)] = ()
     """Networks of proxies whose X-Forwarded-For is believed."""
+    hosts: Annotated[tuple[Annotated[str, Field(max_length=MAX_OWNER), OWNER], ...], Field(max_length=100)] = ()
+    """XMPP addresses of the host's own people, who see all accounts and may start, stop, park and delete them."""
 
 
 class SelfService(K8s):

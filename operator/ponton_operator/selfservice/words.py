@@ -143,5 +143,10 @@ DESK_AWAY: Final = "The gateway does not answer at the moment, so no code can be
 NOT_FROM_HERE: Final = "This did not come from our page, or the page was too old. Nothing was changed; try again."
 TOO_LARGE: Final = "That is more than this page takes. Nothing was changed."
 NO_PAGE: Final = "There is no such page."
+NO_SUCH_ACCOUNT: Final = "There is no such account."
+HOST_DONE: Final = "It is asked for; it takes a moment until the account shows it."
+HOST_DELETES: Final = (
+    "This deletes for good the owner's link with WhatsApp, the stored keys and messages in transit, and the account."
+)
 LOGGED_OUT: Final = "You are logged out."
 LOGGED_OUT_EVERYWHERE: Final = "You are logged out everywhere."

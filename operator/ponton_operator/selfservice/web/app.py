@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ponton_operator.selfservice import languages, words
-from ponton_operator.selfservice.web import login, owner
+from ponton_operator.selfservice.web import host, login, owner
 from ponton_operator.selfservice.web.gate import Page, Visit, pass_gate
 from ponton_operator.selfservice.web.keep import fresh
 from ponton_operator.selfservice.web.settings import Portal, Site
@@ -36,6 +36,11 @@ PAGES: Final = (
     Page("/account/export.zip", owner.export, owner=True),
     Page("/account/{verb}", owner.ask_first, owner=True),
     Page("/account/{verb}", owner.act, "POST", owner=True),
+    Page("/host", host.accounts, owner=True, host=True),
+    Page("/host/find", host.find, "POST", owner=True, host=True),
+    Page("/host/account/{name}", host.account, owner=True, host=True),
+    Page("/host/account/{name}/delete", host.sure, owner=True, host=True),
+    Page("/host/account/{name}/{deed}", host.act, "POST", owner=True, host=True),
 )
 
 HEADERS: Final = {

@@ -15,6 +15,7 @@ class PortalEvent(StrEnum):
     LOGIN_REFUSED = "login_refused"  # a wrong or an old code
     LOGGED_OUT = "logged_out"  # with the account; `everywhere`
     ACTED = "owner_acted"  # somebody asked for something: `verb`, the account, and how it went
+    HOST_ACTED = "host_acted"  # somebody of the host did something to an account: `verb`, `by` (an account's name)
     LIMITED = "limited"  # too many requests of one kind; `kind`
     FORGED = "request_forged"  # no token, a wrong one, or from another page; nothing was done
     FAILED = "page_failed"  # a fault of ours; the visitor was told

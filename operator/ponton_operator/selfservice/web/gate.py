@@ -39,6 +39,12 @@ class Refused(OwnerError):
     status = 400
 
 
+class NotThere(Refused):
+    """There is no such page, or not for this visitor."""
+
+    status = 404
+
+
 class Forged(Refused):
     """The form did not come from one of our pages."""
 
@@ -74,6 +80,11 @@ class Visit:
         return hmac.digest(self.cookie.encode(), b"form", "sha256").hex()
 
     @property
+    def is_host(self) -> bool:
+        """Whether this is one of the host's people."""
+        return self.owner in self.portal.site.hosts
+
+    @property
     def account(self) -> str:
         """The opaque name of the owner's account, for the log."""
         return account_name(self.portal.limits.domain, self.owner) if self.owner else ""
@@ -100,6 +111,7 @@ class Visit:
     def page(self, template: str, status: int = 200, **values: object) -> Response:
         """Show a page."""
         usual = {"token": self.token, "owner": self.owner, "notice": "", "problem": "", "now": time.time()}
+        usual["host"] = self.is_host
         usual["here"] = self.request.url.path
         return HTMLResponse(self.portal.pages.render(self.language, template, usual | values), status)
 
@@ -113,13 +125,17 @@ Handler = Callable[[Visit], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One row: `owner` = only for who is logged in; `part` = asked for by a script, not by a person."""
+    """One row: `owner` = only for who is logged in; `part` = asked for by a script, not by a person.
+
+    `host` = only for who is logged in and one of the host's people; for others it is not there.
+    """
 
     path: str
     handler: Handler
     method: str = "GET"
     owner: bool = False
     part: bool = False
+    host: bool = False
 
 
 async def pass_gate(portal: Portal, page: Page, request: Request) -> Response:
@@ -149,6 +165,8 @@ async def _answer(visit: Visit, page: Page, *, known: bool) -> Response:
         visit.form = await _form(visit)
     if page.owner and not visit.owner:
         return Response(status_code=401) if page.part else visit.go("/login")
+    if page.host and not visit.is_host:
+        raise NotThere(words.NO_PAGE)
     return await page.handler(visit)
 
 

@@ -147,6 +147,15 @@ class Live:
         """How many pages are open."""
         return self._watched.total()
 
+    @property
+    def accounts(self) -> list[BridgeAccount]:
+        """All accounts, as far as the store has told of them."""
+        return list(self._known.values())
+
+    async def beats(self, names: Sequence[str]) -> dict[str, Heartbeat]:
+        """Give heartbeats by name of account; what Redis does not give is left out."""
+        return await self._beats.fresh(names)
+
     def stop(self) -> None:
         """End what is followed: the program ends."""
         self.stopping = True

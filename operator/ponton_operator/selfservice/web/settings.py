@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 from ponton_bridge.coordination.client.door import DoorClient
 from ponton_bridge.shard.logs import Log
 from ponton_operator.cluster.metrics import Metrics
+from ponton_operator.selfservice.accounts import AccountStore
 from ponton_operator.selfservice.service import AccountService, Limits
 from ponton_operator.selfservice.web.keep import Keep
 from ponton_operator.selfservice.web.live import Live
@@ -22,6 +23,7 @@ class Site:
 
     url: str
     gateway: str
+    hosts: frozenset[str] = frozenset()  # bare JIDs
 
     @property
     def origin(self) -> str:
@@ -55,6 +57,7 @@ class Portal:
 
     site: Site
     limits: Limits
+    accounts: AccountStore
     service: AccountService
     keep: Keep
     live: Live
