@@ -24,7 +24,7 @@ LOGIN: Final = 600  # seconds that a code holds
 TRIES: Final = 5  # of codes, for one address in LOGIN seconds
 CODES: Final = 5  # that are sent to one address in LOGIN seconds
 DIGITS: Final = 8  # of a code: with TRIES tries one guess in 20 million logins succeeds
-CONNECTIONS: Final = 50
+CONNECTIONS: Final = 8  # as many as are kept open: Redis answers in 1 ms, and a new connection costs more than to wait
 
 
 class TooManyTries(HostError):

@@ -170,6 +170,10 @@ class Live:
         beat = (await self._beats.fresh([name])).get(name)
         return look(account, beat, (await self._codes([name])).get(name))
 
+    async def last(self, owner: str) -> View:
+        """Give what an open page was told last, which costs nothing; a look for those that are not open."""
+        return self._views.get(account_name(self._domain, owner)) or await self.view(owner)
+
     async def follow(self, owner: str, seconds: float) -> AsyncGenerator[View, None]:
         """Give the owner's link again and again, whenever it has changed, for so many seconds."""
         name, last = account_name(self._domain, owner), ""

@@ -50,7 +50,7 @@ def _shown(visit: Visit, view: View, status: int = 200, **values: object) -> Res
 
 async def part(visit: Visit) -> Response:
     """Give what the page shows of the link, for the script that puts it in place."""
-    return visit.page("part.html", view=await visit.portal.live.view(visit.owner))
+    return visit.page("part.html", view=await visit.portal.live.last(visit.owner))
 
 
 async def act(visit: Visit) -> Response:
