@@ -20,8 +20,8 @@ import aiohttp
 from ponton_bridge.coordination.client.wire import Wire
 from ponton_bridge.coordination.contract import Heartbeat, Keys, LiveCode
 from ponton_bridge.model.states import Reason
-from ponton_operator.cluster.local_accounts import LocalAccounts
-from ponton_operator.resources.account import account_name
+from ponton_operator.resources.account import AccountSpec, BridgeAccount, GatewayRef, account_name
+from ponton_operator.resources.base import Metadata
 from ponton_operator.resources.yamlfile import dump
 from ponton_operator.selfservice.web.keep import Keep
 from tests.bench.figures import at_most, quantile
@@ -30,7 +30,7 @@ from tests.bench.usage import memory
 from tests.harness.prosody import until
 from tests.harness.redis import RedisServer, free_port, running_redis
 from tests.integration.portal_bed import GATEWAY, gateway
-from tests.unit.desk_world import DOMAIN
+from tests.unit.desk_world import DOMAIN, NOW
 
 NAME = "portal"
 PAGES: Final = 500  # that wait at once
@@ -75,9 +75,12 @@ async def field(folder: Path, redis: RedisServer, pages: int) -> AsyncIterator[F
     (folder / "gateway.yaml").write_text(dump(resource))
     (folder / "redis-url").write_text(redis.url)
     owners = [f"owner{number}@example.org" for number in range(pages)]
-    store, keep = LocalAccounts(folder / "accounts", resource), Keep(redis.url, GATEWAY)
     for owner in owners:
-        await store.create(owner)
+        name = account_name(DOMAIN, owner)
+        spec = AccountSpec(owner=owner, gateway_ref=GatewayRef(name=GATEWAY))
+        account = BridgeAccount(metadata=Metadata(name=name, creation_timestamp=NOW), spec=spec)
+        (folder / "accounts" / f"{name}.yaml").write_text(dump(account))
+    keep = Keep(redis.url, GATEWAY)
     cookies = [await keep.open(owner) for owner in owners]
     await keep.close()
     told = {"PONTON_GATEWAY_FILE": "gateway.yaml", "PONTON_ACCOUNTS": "accounts", "PONTON_SECRETS": "."}
