@@ -14,7 +14,6 @@ from typing import Self
 from xml.etree.ElementTree import Element
 
 import aiohttp
-import uvicorn
 from yarl import URL
 
 from ponton_bridge.coordination.client.desk import DeskInbox
@@ -22,11 +21,10 @@ from ponton_bridge.coordination.client.wire import Wire
 from ponton_bridge.coordination.contract import Heartbeat, Keys, LiveCode
 from ponton_bridge.shard.logs import Log
 from ponton_operator.cluster.metrics import Metrics
-from ponton_operator.programs.portal import Config, Server, build
+from ponton_operator.programs.portal import Config, build, serving
 from ponton_operator.resources.account import BridgeAccount, account_name
 from ponton_operator.resources.gateway import BridgeGateway
 from ponton_operator.selfservice.accounts import Change
-from ponton_operator.selfservice.web.app import make
 from ponton_operator.selfservice.web.settings import Portal
 from ponton_operator.selfservice.xmpp.orders import Orders
 from tests.harness.redis import RedisServer, free_port
@@ -55,7 +53,9 @@ class FollowedAccounts(MemoryAccounts):
             await asyncio.sleep(0.02)
 
 
-def gateway(url: str, port: int, hosts: Sequence[str] = (), **selfservice: object) -> BridgeGateway:
+def gateway(
+    url: str, port: int, hosts: Sequence[str] = (), proxies: Sequence[str] = (), **selfservice: object
+) -> BridgeGateway:
     """Make the gateway."""
     ref = {"name": "a", "key": "b"}
     spec = {
@@ -63,7 +63,10 @@ def gateway(url: str, port: int, hosts: Sequence[str] = (), **selfservice: objec
         "prosody": {"url": "http://127.0.0.1:1/shards", "tokenRef": ref},
         "redis": {"urlRef": ref},
         "secrets": {"masterRef": ref},
-        "selfservice": {"portal": {"url": url, "port": port, "hosts": list(hosts)}, **selfservice},
+        "selfservice": {
+            "portal": {"url": url, "port": port, "hosts": list(hosts), "proxies": list(proxies)},
+            **selfservice,
+        },
     }
     return BridgeGateway.model_validate({
         "apiVersion": "ponton.im/v1alpha1", "kind": "BridgeGateway", "metadata": {"name": GATEWAY}, "spec": spec,
@@ -169,16 +172,16 @@ class Browser:
 
 @asynccontextmanager
 async def portal_bed(
-    redis: RedisServer, *, url: str = "", hosts: Sequence[str] = (), **selfservice: object
+    redis: RedisServer, *, url: str = "", hosts: Sequence[str] = (), proxies: Sequence[str] = (), **selfservice: object
 ) -> AsyncIterator[Bed]:
     """Run a portal until the block ends; `url` as browsers know it."""
     port = free_port()
     accounts, said, log = FollowedAccounts(), list[Element](), io.StringIO()
-    resource = gateway(url or f"http://127.0.0.1:{port}", port, hosts, **selfservice)
+    resource = gateway(url or f"http://127.0.0.1:{port}", port, hosts, proxies, **selfservice)
     assert resource.spec.selfservice.portal is not None
     config = Config(resource, resource.spec.selfservice.portal, Path(), redis.url)
     portal = build(config, accounts, Log("debug", out=log), Metrics("portal", "0"))
-    server = Server(uvicorn.Config(make(portal), port=port, lifespan="off", log_config=None, ws="none"), portal.live)
+    server = serving(config, portal)
     bed = Bed(portal, port, Wire(redis.url), accounts, said, log)
 
     def send(stanza: Element) -> bool:

@@ -132,10 +132,8 @@ def build(config: Config, accounts: AccountStore, log: Log, metrics: Metrics) ->
     )
 
 
-async def run(config: Config, accounts: AccountStore, log: Log) -> int:
-    """Serve until SIGTERM; gives the exit code."""
-    metrics = Metrics("portal", version("ponton"))
-    portal = build(config, accounts, log, metrics)
+def serving(config: Config, portal: Portal) -> Server:
+    """Make the HTTP server."""
     told = uvicorn.Config(
         make(portal),
         host=config.address,
@@ -151,7 +149,14 @@ async def run(config: Config, accounts: AccountStore, log: Log) -> int:
         h11_max_incomplete_event_size=16384,
         ws="none",
     )
-    server = Server(told, portal.live)
+    return Server(told, portal.live)
+
+
+async def run(config: Config, accounts: AccountStore, log: Log) -> int:
+    """Serve until SIGTERM; gives the exit code."""
+    metrics = Metrics("portal", version("ponton"))
+    portal = build(config, accounts, log, metrics)
+    server = serving(config, portal)
 
     def text() -> bytes:
         metrics.state("open pages", config.gateway.metadata.name, portal.live.watched)
