@@ -233,6 +233,17 @@ async def test_the_language_is_chosen_and_remembered(bed: Bed) -> None:
     assert '<html lang="de">' in person.text
 
 
+async def test_the_language_can_be_chosen_on_every_page_that_a_form_has_led_to(bed: Bed) -> None:
+    """A page that answered a form has no address of its own to come back to: the way leads to the first page."""
+    person = await browser(bed).log_in()
+    assert 400 == await person.post("/account/create", phone="12")
+    assert 'name="back" value="/"' in person.text
+    await person.post("/logout", everywhere="no")
+    assert 'name="back" value="/"' in person.text
+    await person.get("/login")
+    assert 'name="back" value="/login"' in person.text
+
+
 async def test_a_page_that_waits_asks_again_without_a_script(bed: Bed) -> None:
     """Only while something will happen by itself; a page at rest stays as it is."""
     await bed.accounts.create(ALICE)

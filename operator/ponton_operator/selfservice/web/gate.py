@@ -112,7 +112,7 @@ class Visit:
         """Show a page."""
         usual = {"token": self.token, "owner": self.owner, "notice": "", "problem": "", "now": time.time()}
         usual["host"] = self.is_host
-        usual["here"] = self.request.url.path
+        usual["here"] = self.request.url.path if self.request.method == "GET" else "/"  # where a link may lead back to
         return HTMLResponse(self.portal.pages.render(self.language, template, usual | values), status)
 
     def go(self, path: str) -> Response:
