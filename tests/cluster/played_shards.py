@@ -33,6 +33,7 @@ from ponton_bridge.coordination.contract import (
 )
 from ponton_bridge.model.states import Reason
 from ponton_operator.plan.manifests_shard import ACCOUNT, EPOCH, SELECTOR
+from tests.cluster.beat_pipe import Pipe, packed
 from tests.cluster.box.api import Api, Object, Refused
 
 TICK = 0.25  # seconds between two rounds
@@ -44,6 +45,9 @@ PAGE = 500  # writes of one round trip
 _LOOK = 1.0  # seconds between two looks for commands
 _SCAN = 5_000  # keys of one round trip
 _AGAIN = 0.5  # seconds before a watch that ended is begun anew
+
+_SOME_TIME = 1234567890.123456  # in a packed heartbeat; its text is as long as that of any time these 200 years
+_STAMP = str(_SOME_TIME).encode()
 
 Word = Sequence[str | float]
 
@@ -59,6 +63,8 @@ class Shard:
     turn: float
     reason: str = ""
     since: float = 0.0
+    rss: int = RSS
+    packet: bytes = b""  # the heartbeat of this state, with the time to be filled in
 
     @property
     def linked(self) -> int:
@@ -83,10 +89,24 @@ class Shard:
     def beat(self, now: float) -> Word:
         """Give the call of a heartbeat, which renews the lease."""
         beat = Heartbeat(
-            int(self.epoch), self.instance, now, self.reason, self.since, 1, self.linked, rss=RSS, phone_seen=self.since
+            int(self.epoch),
+            self.instance,
+            now,
+            self.reason,
+            self.since,
+            1,
+            self.linked,
+            rss=self.rss,
+            phone_seen=self.since,
         )
         key = self.keys.heartbeat
         return self.writes([["HSET", key, *_flat(beat.to_redis())], ["EXPIRE", key, HEARTBEAT_TTL]], LEASE_TTL)
+
+    def beat_packed(self, script: str, now: float) -> bytes:
+        """Give the same call as it goes over the wire, by the script's name."""
+        if not self.packet:
+            self.packet = packed(["EVALSHA", script, *self.beat(_SOME_TIME)[2:]])
+        return self.packet.replace(_STAMP, f"{now:.6f}".encode())
 
     def state(self) -> Word:
         """Give the call that tells the state."""
@@ -133,6 +153,11 @@ class Shards:
         """Count those that are connected."""
         return sum(shard.reason == Reason.CONNECTED for shard in list(self._shards.values()))
 
+    def grow(self, account: str, rss: int) -> None:
+        """Have a shard use so much memory (KiB) from now on."""
+        shard = self._shards[account]
+        shard.rss, shard.packet = rss, b""
+
     def see(self, change: str, found: Object) -> None:
         """Take what a watch tells: all pods ("SYNC"), or one; for the loop's own thread."""
         if change != "SYNC":
@@ -159,25 +184,26 @@ class Shards:
 
     async def run(self) -> None:
         """Play until cancelled."""
-        wires, rng = Wires(self.url, 4), random.Random(self.seed)
+        wires, pipe, rng = Wires(self.url, 4), Pipe(self.url), random.Random(self.seed)
         self._script = await wires.call("SCRIPT", "LOAD", FENCED)
         look = 0.0
         try:
             while True:
                 began = time.monotonic()
                 with suppress(RedisAway):
-                    await self._round(wires, began, rng)
+                    await self._round(wires, pipe, began, rng)
                     if began >= look:
                         look = began + _LOOK
                         await self._obey(wires)
                 await asyncio.sleep(max(0.01, TICK - (time.monotonic() - began)))
         finally:
             await wires.close()
+            await pipe.close()
 
     # ---- inside --------------------------------------------------------------------------------------------
 
-    async def _round(self, wires: Wires, now: float, rng: random.Random) -> None:
-        wall, words = time.time(), list[Word]()
+    async def _round(self, wires: Wires, pipe: Pipe, now: float, rng: random.Random) -> None:
+        wall, words, beats = time.time(), list[Word](), list[bytes]()
         for account, shard in list(self._shards.items()):
             if shard.turn <= now and not (self.calm and shard.reason == Reason.CONNECTED):
                 self.said.append(Said(account, self._turn(shard, now, wall, rng), wall, wall - shard.since))
@@ -187,10 +213,12 @@ class Shards:
                 self.late = max(self.late, now - shard.due)
                 self.beats += 1
                 shard.due = max(shard.due + LEASE_RENEW, now)
-                words.append(shard.beat(wall))
+                beats.append(shard.beat_packed(self._script, wall))
         for start in range(0, len(words), PAGE):
             page = [["EVALSHA", self._script, *word[2:]] for word in words[start : start + PAGE]]
             await wires.calls(page)
+        for start in range(0, len(beats), PAGE):
+            await pipe.send(beats[start : start + PAGE])
 
     def _turn(self, shard: Shard, now: float, wall: float, rng: random.Random) -> str:
         """Go on to the next state; gives its reason."""
@@ -201,7 +229,7 @@ class Shards:
             shard.reason = Reason.CONNECTED
         else:
             shard.reason, wait = Reason.CONNECTION_LOST, rng.uniform(*LOST)
-        shard.turn = now + wait
+        shard.turn, shard.packet = now + wait, b""
         return shard.reason
 
     async def _obey(self, wires: Wires) -> None:

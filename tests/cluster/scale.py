@@ -177,6 +177,7 @@ def go(size: Size, field_: Field) -> Result:
         "restart_s": {name: round(took, 1) for name, took in synced.items()},
         "writes_at_rest": rest,
         "writes_of_a_restart": again,
+        "which": field_.which(mark),
     }
     lines = _judge(course, calls, figures)
     lines += [

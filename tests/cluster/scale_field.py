@@ -87,6 +87,12 @@ class Field:
             for name, worker in self.workers.items()
         }
 
+    def which(self, since: int) -> dict[str, int]:
+        """Count what the operators have written since a mark, by operator, verb and resource."""
+        calls = audit.writing(self.calls(since))
+        counts = {name: audit.counted(calls, worker.bed.user) for name, worker in self.workers.items()}
+        return {f"{name} {verb} {what}": n for name, found in counts.items() for (verb, what), n in found.items()}
+
     def phases(self) -> dict[Phase, int]:
         """Count the accounts by phase, as their status says."""
         found = dict.fromkeys(Phase, 0)

@@ -1,5 +1,6 @@
 """Two thousand accounts on fake nodes, as `scale` measures ten thousand."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -20,5 +21,6 @@ def test_two_thousand_accounts_start_answer_and_rest(boxes: Boxes, tmp_path: Pat
     box = boxes(options("scale", kwok=nodes(SIZE)))
     with laid_out(Cluster.of(box), tmp_path, SIZE.gateways, SIZE.writes) as field:
         result = go(SIZE, field)
+    say(json.dumps(result.figures, indent=1))
     say(table(result.lines))
     assert [] == [line for line in result.lines if not line.met]

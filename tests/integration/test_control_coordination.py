@@ -189,6 +189,34 @@ async def test_a_heartbeat_from_before_the_first_state_is_old(
         await shard.release()
 
 
+async def test_heartbeats_are_looked_at_page_by_page(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes on a later page is heard of as well, and then the first ones again."""
+    monkeypatch.setattr("ponton_operator.cluster.coordination.SWEEP", 0.05)
+    monkeypatch.setattr("ponton_operator.cluster.coordination.PAGE", 1)
+    ears = Ears(redis.url)
+    names = ("acc-1", "acc-2", "acc-3")
+    shards = {name: ShardClient(ears.redis.shard_url(name, 7), Keys("wa", name), 7, name) for name in names}
+
+    async def handle(command: Command) -> Result:
+        return Result(command.id, 1)
+
+    async with ears.open() as coordination:
+        for name in names:
+            await coordination.prepare(name, 7)
+        running = [
+            asyncio.create_task(shard.run(handle, lambda name=name: Heartbeat(7, name, time.time(), "Starting")))  # type: ignore[misc]
+            for name, shard in shards.items()
+        ]
+        await until(lambda: set(names) == {state.account for state in ears.heard})
+        ears.heard.clear()
+        await until(lambda: set(names) == {state.account for state in ears.heard})
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        for shard in shards.values():
+            await shard.release()
+
+
 async def test_unlinking_says_what_was_wrong(redis: RedisServer) -> None:
     """No answer, and no Redis, are sentences; nothing is raised."""
     async with Ears(redis.url).open() as coordination:

@@ -91,6 +91,8 @@ def test_the_audit_log_is_kept_only_when_asked_for() -> None:
     """And never shows the box's own loops, but that a pod of a fake node is gone."""
     assert not any("audit" in line for line in programs.api_server(FOLDER, audit=False))
     assert f"--audit-log-path={FOLDER.audit_log}" in programs.api_server(FOLDER, audit=True)
+    assert not any("EventRateLimit" in line for line in programs.api_server(FOLDER, audit=True))
+    assert "--enable-admission-plugins=EventRateLimit" in programs.api_server(FOLDER, audit=True, few_events=True)
     rules = programs.audit_policy()["rules"]
     pods = [{"group": "", "resources": ["pods"]}]
     assert [

@@ -145,14 +145,14 @@ async def test_every_call_is_counted() -> None:
 
 
 async def test_writes_keep_their_pace() -> None:
-    """So many a second, after a burst of one second's worth; reads do not wait."""
+    """So many a second, after a burst of a quarter of a second's worth; reads do not wait."""
     with kube_server() as server:
         paced = api(server, writes=50.0)
         loop = asyncio.get_running_loop()
         began = loop.time()
         for _ in range(60):
             await paced.create(PODS, "wa", {"kind": "Pod"})
-        assert loop.time() - began >= 9 / 50
+        assert loop.time() - began >= 47 / 50
 
 
 async def test_how_late_writes_are_is_known() -> None:
@@ -162,7 +162,7 @@ async def test_how_late_writes_are_is_known() -> None:
         assert 0.0 == paced.late()
         writing = [asyncio.create_task(paced.create(PODS, "wa", {"kind": "Pod"})) for _ in range(60)]
         await asyncio.sleep(0)  # all have asked for their turn
-        assert 1.5 < paced.late() <= 2.1
+        assert 2.25 < paced.late() <= 2.85
         for each in writing:
             each.cancel()
         assert 0.0 == api(server, writes=0.0).late()

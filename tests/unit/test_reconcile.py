@@ -264,6 +264,20 @@ async def test_what_passes_by_itself_is_told_later(bench: Bench, monkeypatch: py
     assert ["write Running False", "write Connecting False"] == bench.hands.done[1:]
 
 
+async def test_what_passes_is_told_later_still_while_others_wait(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start among thousands takes longer, and its write would hold up another."""
+    monkeypatch.setattr(bench.reconciler.queue, "add_after", lambda *_: None)
+    bench.hands.apart = 5.0
+    await bench.run(write("Starting"))
+    ask(bench.reconciler._asks, "other", Urgency.PERSON, bench.now, paired=False)
+    bench.now += 59.0
+    await bench.run(write("Connecting"))
+    assert ["write Starting False"] == bench.hands.done
+    bench.now += 1.0
+    await bench.run(write("Connecting"))
+    assert ["write Connecting False"] == bench.hands.done[1:]
+
+
 async def test_a_turn_comes(bench: Bench) -> None:
     """Who asked is planned again with the fleet's leave, which is good for one plan."""
     await bench.run(AskPermit(Urgency.PERSON))

@@ -1,12 +1,13 @@
 """The arithmetic of the test of scale: writes, pace and reactions from an audit log."""
 
-from tests.cluster.box.audit import Call
-from tests.cluster.scale_figures import Change, fastest, of_each, reactions, seconds, written
+from tests.cluster.box.audit import Call, writing
+from tests.cluster.scale_figures import Change, fastest, of_each, reactions, seconds
 
 
 def call(verb: str, resource: str, name: str, second: int, *, code: int = 200) -> Call:
-    """A call that was answered at a second of the first minute of 1970."""
-    return Call("us", verb, resource, "a", name, code, f"1970-01-01T00:00:{second:02d}.000000Z", "")
+    """A call that came and was answered at a second of the first minute of 1970."""
+    at = f"1970-01-01T00:00:{second:02d}.000000Z"
+    return Call("us", verb, resource, "a", name, code, at, at)
 
 
 START = [
@@ -23,7 +24,7 @@ START = [
 def test_writes_are_counted_for_each_account() -> None:
     """Whatever their object is called; reads, Leases and gateways are nobody's."""
     assert {"a/acc-1": 4, "a/acc-2": 1} == of_each([*START, call("create", "pods", "acc-2-9", 4)])
-    assert 5 == len(written(START))
+    assert 5 == len(writing(START))
 
 
 def test_the_pace_is_that_of_the_busiest_window() -> None:

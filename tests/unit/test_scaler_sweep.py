@@ -302,7 +302,8 @@ async def test_a_rollouts_turn_is_written_when_it_is_news() -> None:
     stopped = Turn("Stopped", "r2", 1)
     answer = await write_turn(here.api, gateway, stopped, NOW)
     assert answer is not None
-    assert ("Stopped", "r2", 1) == tuple(answer["status"][key] for key in ("wave", "waveRevision", "pairingsLost"))
+    told = tuple(answer["status"][key] for key in ("revision", "wave", "waveRevision", "pairingsLost"))
+    assert ("r2", "Stopped", "r2", 1) == told
     assert ["RolloutStopped", "PairingsLost"] == [c["reason"] for c in answer["status"]["conditions"]]
     here.fleet.take(GATEWAYS, answer, gone=False)
     assert None is await write_turn(here.api, here.fleet.gateways[KEY], stopped, NOW + 5)

@@ -49,6 +49,7 @@ class OperatorEvent(StrEnum):
     NAMESPACE_HELD_UP = "namespace_held_up"  # accounts that we do not know keep it from going: a person has to act
     OPERATOR_WORKS = "operator_works"  # it has the Lease
     OPERATOR_ENDED = "operator_ended"  # as told; the Lease is free again
+    LEASE_LOST = "lease_lost"  # it could not be renewed in time, or is another's: ends at once, is started again
     ACCOUNT_REFUSED = "account_refused"  # it is not as this version knows accounts; nothing is done about it
     GATEWAY_REFUSED = "gateway_refused"  # the same of a gateway
     GATEWAY_READY = "gateway_ready"  # its secrets could be read

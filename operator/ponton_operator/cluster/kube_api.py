@@ -26,6 +26,7 @@ READ: Final = 15.0  # seconds without a byte; a page of a long list takes one or
 PAGE: Final = 500  # objects of a list in one answer
 THREADS: Final = 16  # calls at the same time
 WRITES: Final = 20.0  # a second: the churn up to which Kubernetes keeps its promises to others
+BURST: Final = 0.25  # seconds' worth of writes that may come at once: one shard's start
 MERGE: Final = "application/merge-patch+json"
 STRATEGIC: Final = "application/strategic-merge-patch+json"
 APPLY: Final = "application/apply-patch+yaml"
@@ -147,7 +148,7 @@ class KubeApi:
         self.client = client
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="kube")
         self._gap = 1.0 / writes if writes else 0.0
-        self._burst = 1.0  # seconds' worth of writes that may come at once
+        self._burst = BURST
         self._next = 0.0
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Obj:

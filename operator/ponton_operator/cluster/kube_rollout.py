@@ -27,7 +27,7 @@ async def write_turn(api: KubeApi, gateway: BridgeGateway, turn: Turn, now: floa
     after = turn.status(before).model_copy(update={"conditions": conditions})
     if after == before:
         return None
-    fields = {"wave", "wave_revision", "pairings_lost", "conditions"}
+    fields = {"revision", "wave", "wave_revision", "pairings_lost", "conditions"}
     body = {
         "metadata": {"resourceVersion": gateway.metadata.resource_version},
         "status": after.model_dump(mode="json", by_alias=True, include=fields),

@@ -32,6 +32,7 @@ from ponton_operator.resources.base import is_paused
 from ponton_operator.resources.gateway import BridgeGateway
 
 KEEP: Final = 5.0  # seconds between looks at secrets that cannot be read, at the rollout, at figures
+MANY: Final = 500  # accounts; for each further so many a look at the rollout, which reads all of them, comes KEEP later
 RELOAD: Final = 60.0  # seconds after which secrets that could be read are looked at again
 
 
@@ -173,16 +174,19 @@ class KubeRuntime:
         self.touch_all()
 
     async def _keep(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop, looked = asyncio.get_running_loop(), 0.0
         while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), KEEP)
+            hurried = self._hurry.is_set()
             self._hurry.clear()
             dead = self._reading is not None and self._reading.done()
             stale = loop.time() - self._loaded > RELOAD
             if self._problem or dead or not self._reading or stale:
                 await self._connect()
-            await self._tell_rollout()
+            if hurried or loop.time() - looked >= KEEP * len(self.accounts.held) / MANY:
+                looked = loop.time()
+                await self._tell_rollout()
             self._figures()
 
     async def _tell_rollout(self) -> None:

@@ -23,12 +23,16 @@ RENEW: Final = 2.0  # seconds between renewals
 LOOK: Final = 1.0  # seconds between looks of those that stand by
 CALL: Final = 2.0  # seconds that one call may take
 EPOCH: Final = "ponton.im/epoch"  # annotation: grows with every taking
+SAY: Final = 0.5  # seconds to say why we end
 _TICK: Final = 0.2  # seconds between looks of the watchdog
 EX_TEMPFAIL: Final = 75  # sysexits.h: somebody else works now, or nobody can
 
 
-def leave() -> None:
-    """End the process at once, whatever hangs: the Lease may be another's any moment."""
+def leave(say: Callable[[], None] = lambda: None) -> None:
+    """End the process at once, whatever hangs, saying why included: the Lease may be another's any moment."""
+    saying = threading.Thread(target=say, daemon=True)
+    saying.start()
+    saying.join(SAY)
     os._exit(EX_TEMPFAIL)
 
 

@@ -61,7 +61,6 @@ def summary(
     why = {Finding.BY_PROCESS: f"Why: {seen.reduced}."}
     old = {c.type: c for c in before.conditions}
     status = GatewayStatus(
-        revision=seen.turn.revision,
         accounts=len(accounts),
         running=phases.count(Phase.RUNNING),
         paired=sum(account.status.paired for account in accounts),

@@ -44,6 +44,8 @@ TRY_AGAIN: Final = 1.0
 TRY_AGAIN_MAX: Final = 60.0
 # Times `Backend.apart`, before it is told that a shard starts or connects: mostly that is over by then.
 ON_ITS_WAY: Final = 3.0
+# The same while others wait for their turn: then everything takes longer, and each such write is a start that waits.
+IN_A_CROWD: Final = 12.0
 # Seconds for each that waits for its turn, before one is told that it does: mostly its turn has come by then.
 A_TURN: Final = 2.0
 TOGETHER: Final = 0.02  # seconds in which accounts that ask for their turn are looked at together
@@ -180,8 +182,9 @@ class Reconciler:
         (scaling, rollout), now = self.backend.limits(), self.clock()
         rations = self._rations or Rations.full(scaling, now)
         bans = read_alarms(self.backend.template().status.conditions).bans
-        # To know the turn is to look at all accounts, and most of the time nobody asks for it.
-        asked = any(each.urgency is Urgency.ROLLOUT for each in self._asks.values())
+        # To know the turn is to look at all accounts, and most of the time nobody asks for it, or can go anyway.
+        open_ = not rations.wait(scaling, now)
+        asked = open_ and any(each.urgency is Urgency.ROLLOUT for each in self._asks.values())
         turn = self.turn() if asked else _NOBODYS
         admission = admit(self._asks.values(), rations, scaling, rollout, turn, now, bans=bans)
         self._rations = admission.rations
@@ -268,7 +271,7 @@ class Reconciler:
         if asks:
             apart = max(apart, A_TURN * len(self._asks))
         elif status.phase in _PASSING:
-            apart *= ON_ITS_WAY
+            apart *= IN_A_CROWD if self._asks else ON_ITS_WAY
         wait = max(held.written, since) + apart - self.clock()
         if wait > 0:
             self.queue.add_after(name, wait)

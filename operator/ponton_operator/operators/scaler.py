@@ -24,7 +24,7 @@ from ponton_operator.operators.guard import Context
 from ponton_operator.plan.scaling import SWEEP
 
 TIDY: Final = 600.0  # seconds between looks for what the watches did not tell
-RATHER: Final = 4.0  # times that a sweep took, until the next one begins: no more than a fifth of our time
+RATHER: Final = 9.0  # times that a sweep took, until the next one begins: no more than a tenth of our time
 _GROUP: Final = "ponton.im"
 _OURS: Final = {"app.kubernetes.io/managed-by": "ponton", "app.kubernetes.io/component": "shard"}
 

@@ -4,7 +4,7 @@ Called by the drivers. The limits on starts and logins protect everybody: after 
 not reconnect from one address in one second.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Final
@@ -83,6 +83,11 @@ class Rations:
         starts, logins = float(scaling.starts_burst), logins_rate(scaling)
         return cls(Bucket(starts, now), Bucket(logins, now), Bucket(1.0, now))
 
+    def wait(self, scaling: Scaling, now: float) -> float:
+        """Give the seconds until anybody can go on; 0.0: now."""
+        rate = float(scaling.starts_per_second)
+        return self.starts.filled(now, rate, float(scaling.starts_burst)).wait(rate)
+
 
 @dataclass(frozen=True, slots=True)
 class Admission:
@@ -94,7 +99,7 @@ class Admission:
 
 
 def admit(
-    asks: Iterable[Ask],
+    asks: Collection[Ask],
     rations: Rations,
     scaling: Scaling,
     rollout: Rollout,
@@ -115,8 +120,10 @@ def admit(
     names: list[str] = []
     waits: list[float] = []
     start, login = starts.wait(rates[0]), logins.wait(rates[1])
+    if start and asks:  # asked many times a second while thousands wait: they are not even put in order
+        return Admission((), Rations(starts, logins, rollouts), now + max(start, 0.001))
     for ask in sorted(asks, key=attrgetter("order")):
-        if start:  # nobody else can go, and thousands may wait
+        if start:  # nobody else can go
             waits.append(start)
             break
         if ask.paired and login:

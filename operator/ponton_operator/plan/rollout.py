@@ -84,7 +84,12 @@ class Turn:
 
     def status(self, before: GatewayStatus) -> GatewayStatus:
         """Put it into the status of the gateway."""
-        news = {"wave": self.wave, "wave_revision": self.revision, "pairings_lost": self.lost}
+        news = {
+            "revision": self.revision,
+            "wave": self.wave,
+            "wave_revision": self.revision,
+            "pairings_lost": self.lost,
+        }
         return before.model_copy(update=news)
 
 

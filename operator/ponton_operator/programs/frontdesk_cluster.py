@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from ponton_operator.cluster.health import Health
 from ponton_operator.cluster.kube_accounts import KubeAccounts
 from ponton_operator.cluster.kube_api import Client, KubeApi
 from ponton_operator.cluster.kube_errors import KubeError
-from ponton_operator.cluster.lease import Lease
+from ponton_operator.cluster.lease import Lease, leave
 from ponton_operator.cluster.metrics import Metrics
 from ponton_operator.plan.desk_epochs import read_stock, spend
 from ponton_operator.plan.manifests_desk import EPOCHS, HEALTH_PORT
@@ -93,7 +94,10 @@ async def serve(environment: Mapping[str, str], place: Place, log: Log) -> int:
     api = KubeApi(client)
     stock = Stock(place.secrets / EPOCHS, log)
     plain = not stock.file.exists()  # the host gave the front desk a secret of its own, which binds no epoch
-    lease = Lease(client, place.namespace, place.lease, place.pod, issue=None if plain else stock.issue)
+    lease = Lease(
+        client, place.namespace, place.lease, place.pod, issue=None if plain else stock.issue,
+        lost=partial(leave, partial(log, DeskEvent.LEASE_LOST, "error")),
+    )  # fmt: skip
     following: list[KubeAccounts] = []  # the one store, once there is one
 
     def alive() -> str:

@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from typing import Final
@@ -22,7 +23,7 @@ from ponton_operator.cluster.events import OperatorEvent
 from ponton_operator.cluster.health import Health
 from ponton_operator.cluster.kube_api import WRITES, Client, KubeApi
 from ponton_operator.cluster.kube_errors import KubeError
-from ponton_operator.cluster.lease import EX_TEMPFAIL, Lease
+from ponton_operator.cluster.lease import EX_TEMPFAIL, Lease, leave
 from ponton_operator.cluster.metrics import Metrics
 from ponton_operator.operators.guard import Context, Guard, Settings
 from ponton_operator.operators.reach import Reach
@@ -88,7 +89,10 @@ async def run(settings: Settings) -> int:
     client = Client.connect(metrics.call)
     api = KubeApi(client, settings.writes)
     make = import_module(f"ponton_operator.operators.{settings.name}").make
-    lease = Lease(client, settings.lease_namespace, f"ponton-operator-{settings.name}", settings.identity)
+    lease = Lease(
+        client, settings.lease_namespace, f"ponton-operator-{settings.name}", settings.identity,
+        lost=partial(leave, partial(log, OperatorEvent.LEASE_LOST, "error")),
+    )  # fmt: skip
     context = Context(settings, api, log, metrics, Reach(settings.namespaces, log, metrics))
     guard = Guard(make(context), context, lease)
     server = await Health(metrics.text, guard.alive, guard.ready).serve(settings.port)

@@ -68,7 +68,11 @@ def counted(found: Iterable[Call], user: str = "") -> Counter[tuple[str, str]]:
     return Counter((call.verb, call.resource) for call in found if call.user.endswith(user))
 
 
+def writing(found: Iterable[Call]) -> list[Call]:
+    """The calls that changed or tried to change something, Leases left out (they are renewed for ever)."""
+    return [call for call in found if call.verb in WRITES and call.resource != "leases"]
+
+
 def writes(found: Iterable[Call], user: str = "") -> int:
-    """How many calls changed or tried to change something, Leases left out (they are renewed for ever)."""
-    mine = (call for call in found if call.user.endswith(user))
-    return sum(call.verb in WRITES and call.resource != "leases" for call in mine)
+    """How many of a user's calls changed or tried to change something, as `writing` has it."""
+    return len(writing(call for call in found if call.user.endswith(user)))

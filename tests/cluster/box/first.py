@@ -55,7 +55,9 @@ class First:
         folder = self._folder
         (folder.root / "audit-policy.json").write_text(json.dumps(programs.audit_policy()))
         self._start("etcd", programs.etcd(folder))
-        self._start("kube-apiserver", programs.api_server(folder, audit=self._options.audit))
+        (folder.root / "admission.json").write_text(json.dumps(programs.few_events()))
+        many = bool(self._options.kwok)
+        self._start("kube-apiserver", programs.api_server(folder, audit=self._options.audit, few_events=many))
         # The others end at once when their rights have not been made yet, which is part of being ready.
         self._until("the API server's readiness", self._has("/readyz"), _SERVER)
         self._note("api server")

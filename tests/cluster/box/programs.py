@@ -34,8 +34,8 @@ def etcd(folder: Folder) -> list[str]:
     return [f"-data={folder.root / 'etcd'}", f"-client={_ETCD}"]
 
 
-def api_server(folder: Folder, *, audit: bool) -> list[str]:
-    """Arguments of kube-apiserver."""
+def api_server(folder: Folder, *, audit: bool, few_events: bool = False) -> list[str]:
+    """Arguments of kube-apiserver; with `few_events` nobody makes more of them than a person could read."""
     pki = folder.pki
     lines = [
         f"--etcd-servers={_ETCD}",
@@ -66,7 +66,20 @@ def api_server(folder: Folder, *, audit: bool) -> list[str]:
     if audit:
         lines += [f"--audit-policy-file={folder.root / 'audit-policy.json'}", f"--audit-log-path={folder.audit_log}"]
         lines += ["--audit-log-maxsize=2000"]  # MiB: one file for the longest test
+    if few_events:
+        lines += [
+            "--enable-admission-plugins=EventRateLimit",
+            f"--admission-control-config-file={folder.root / 'admission.json'}",
+        ]
     return lines
+
+
+def few_events() -> dict[str, object]:
+    """An event a second of each user: of thousands of claims and pods there would be ten, a fifth of all calls."""
+    limit = {"type": "User", "qps": 1, "burst": 50}
+    kind = {"apiVersion": "eventratelimit.admission.k8s.io/v1alpha1", "kind": "Configuration", "limits": [limit]}
+    plugin = {"name": "EventRateLimit", "configuration": kind}
+    return {"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AdmissionConfiguration", "plugins": [plugin]}
 
 
 def audit_policy() -> dict[str, object]:

@@ -10,6 +10,7 @@ class DeskEvent(StrEnum):
     STARTED = "desk_started"
     STANDS_BY = "desk_stands_by"
     EPOCHS_SPENT = "epochs_spent"
+    LEASE_LOST = "lease_lost"
     ENDED = "desk_ended"
     REPLACED = "desk_replaced"
     CRASHED = "desk_crashed"
