@@ -1,5 +1,6 @@
 """Every page as people with all kinds of eyes, hands and screens find it, with accounts and links that are played."""
 
+import io
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from PIL import Image
 from playwright.async_api import Page, expect
 
 from ponton_bridge.coordination.contract import LiveCode
@@ -114,7 +116,8 @@ class Look:
         if (wide := await page.evaluate(WIDEST)) > 0:
             self.wrong.append(f"{name}: {wide} pixels too wide")
         if self.shots:
-            await page.screenshot(path=SHOTS / f"{name}-{self.shots}.png", full_page=True)
+            shot = Image.open(io.BytesIO(await page.screenshot(full_page=True)))
+            shot.quantize(64).save(SHOTS / f"{name}-{self.shots}.png", optimize=True)
 
 
 async def test_a_page_with_faults_is_found_out(watched: Watched) -> None:

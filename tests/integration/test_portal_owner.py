@@ -176,6 +176,15 @@ async def test_pauses_and_resumes(bed: Bed) -> None:
     assert [NAME] == bed.accounts.woken
 
 
+async def test_a_suspended_number_can_ask_for_a_code_and_end_the_link(bed: Bed) -> None:
+    """The link is kept while WhatsApp suspends the number, and 'new code' says that it works again."""
+    await bed.accounts.create(ALICE)
+    bed.accounts.park(ALICE, Reason.BANNED, paired=True)
+    person = await browser(bed).log_in()
+    for button in ("do-code", "do-unlink", "do-pause"):
+        assert f'id="{button}"' in person.text
+
+
 async def test_what_cannot_be_taken_back_is_asked_first(bed: Bed) -> None:
     """A bare form asks; the answer with yes does it."""
     await bed.accounts.create(ALICE)

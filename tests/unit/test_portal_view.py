@@ -74,6 +74,7 @@ def test_who_paused_reads_how_to_go_on() -> None:
     view = look(account(desired=Desired.PARKED, reason=Reason.PARKED, paired=True), None, None)
     assert view.paused
     assert words.off_chat(words.PAUSED) == view.sentence
+    assert view.linked
 
 
 @pytest.mark.parametrize(
@@ -84,6 +85,8 @@ def test_who_paused_reads_how_to_go_on() -> None:
         (Reason.WAITING_FOR_SCAN, False, False),
         (Reason.LOGGED_OUT, True, False),
         (Reason.OUTDATED, True, True),
+        (Reason.STALE_STORE, True, False),
+        (Reason.BANNED, True, True),
     ],
 )
 def test_knows_whether_there_is_a_link_to_end(reason: Reason, paired: bool, expected: bool) -> None:  # noqa: FBT001  # rows

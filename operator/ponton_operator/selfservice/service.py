@@ -237,7 +237,7 @@ class AccountService:
         reason = await self._reason(account)
         if no_use := _no_use(account, reason):
             return Answer(no_use)
-        done = words.GOES_ON if _keeps_link(account, reason) else words.NEW_CODE
+        done = words.GOES_ON if keeps_link(account, reason) else words.NEW_CODE
         name, watching = account.metadata.name, PAGE if request.watching else ""
         if not is_running(account):
             await self._accounts.wake(name)
@@ -275,14 +275,14 @@ class AccountService:
             return Answer(TABLE[Reason.STOPPED].sentence)
         if is_running(account):
             return Answer(words.RUNS_ALREADY)
-        done = words.GOES_ON if _keeps_link(account, await self._reason(account)) else words.NEW_CODE
+        done = words.GOES_ON if keeps_link(account, await self._reason(account)) else words.NEW_CODE
         await self._accounts.wake(account.metadata.name)
         return Answer(done)
 
     async def _unlink(self, request: Request) -> Answer:
         account = await self._existing(request.owner)
         reason, running = await self._reason(account), is_running(account)
-        if TABLE[reason].phase is Phase.WAITING_FOR_SCAN or not (running or _keeps_link(account, reason)):
+        if TABLE[reason].phase is Phase.WAITING_FOR_SCAN or not (running or keeps_link(account, reason)):
             return Answer(words.NOT_LINKED)
         if account.spec.desired is Desired.STOPPED:
             return Answer(TABLE[Reason.STOPPED].sentence)
@@ -336,7 +336,7 @@ def is_running(account: BridgeAccount) -> bool:
     return not kept and account.spec.desired is Desired.RUNNING
 
 
-def _keeps_link(account: BridgeAccount, reason: Reason) -> bool:
+def keeps_link(account: BridgeAccount, reason: Reason) -> bool:
     """Tell whether the device is still linked at WhatsApp, whether or not a shard runs."""
     return account.status.paired and reason not in UNPAIRED | {Reason.STALE_STORE}
 

@@ -18,7 +18,7 @@ from ponton_bridge.model.states import TABLE, Next, Phase, Reason
 from ponton_operator.resources.account import BridgeAccount, Desired, account_name
 from ponton_operator.selfservice import words
 from ponton_operator.selfservice.accounts import AccountStore
-from ponton_operator.selfservice.service import is_deleting, reason_of, sentence_of
+from ponton_operator.selfservice.service import is_deleting, keeps_link, reason_of, sentence_of
 from ponton_operator.selfservice.web.keep import digest
 
 LOOK: Final = 0.5  # seconds between looks; a page turns within two of them
@@ -66,7 +66,7 @@ class View:
     def linked(self) -> bool:
         """Whether a phone has accepted the bridge, as far as we know."""
         return TABLE[self.reason].phase in {Phase.RUNNING, Phase.DEGRADED, Phase.CONNECTING} or (
-            self.account is not None and self.account.status.paired and self.next is not Next.NEW_CODE
+            self.account is not None and keeps_link(self.account, self.reason)
         )
 
     @property
