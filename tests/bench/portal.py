@@ -26,7 +26,7 @@ from ponton_operator.resources.yamlfile import dump
 from ponton_operator.selfservice.web.keep import Keep
 from tests.bench.figures import at_most, quantile
 from tests.bench.report import Result, alone
-from tests.bench.usage import memory
+from tests.bench.usage import cpu_seconds, memory
 from tests.harness.prosody import until
 from tests.harness.redis import RedisServer, free_port, running_redis
 from tests.integration.portal_bed import GATEWAY, gateway
@@ -138,10 +138,14 @@ async def measure(*, short: bool) -> Result:
                 await until(lambda: _many(renewed, pages), what="all pages to open", timeout=120)
                 await asyncio.sleep(SETTLE)
                 each = (portal.memory() - before) / pages
+                used = cpu_seconds(portal.pid)
                 looked = await _look(portal, session, looks)
+                page_cpu = (cpu_seconds(portal.pid) - used) / looks
                 renewed.clear()
+                used = cpu_seconds(portal.pid)
                 await portal.codes(2)
                 await until(lambda: _many(renewed, pages), what="all pages to renew", timeout=120)
+                part_cpu = (cpu_seconds(portal.pid) - used) / pages
                 for task in waiting:
                     task.cancel()
                 await asyncio.gather(*waiting, return_exceptions=True)
@@ -150,6 +154,8 @@ async def measure(*, short: bool) -> Result:
         "page_ms_median": round(quantile(looked, 0.5), 1),
         "page_ms_p99": round(quantile(looked, 0.99), 1),
         "renewed_at_once_ms_p99": round(quantile(renewed, 0.99), 1),
+        "page_cpu_ms": round(page_cpu * 1000, 2),
+        "renewal_cpu_ms": round(part_cpu * 1000, 2),
         "kib_each": round(each, 1),
         "mib_before": round(before / 1024, 1),
     }
