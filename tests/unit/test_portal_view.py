@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ponton_bridge.coordination.contract import Heartbeat, LiveCode
@@ -94,6 +94,7 @@ def test_knows_whether_there_is_a_link_to_end(reason: Reason, paired: bool, expe
     assert expected is look(account(paired=paired), beat(reason), None).linked
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.sampled_from(Reason), st.sampled_from(Reason), st.booleans(), st.booleans())
 def test_another_version_is_another_page(one: Reason, two: Reason, first: bool, second: bool) -> None:  # noqa: FBT001
     """The version differs exactly when state or code do; heartbeats alone change nothing."""
