@@ -4,7 +4,7 @@ UV ?= $(shell command -v uv || echo $(TOOLS)/bin/uv)
 RUN = $(UV) run --frozen --all-extras
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: setup check test retest demo clients bench chaos test-cluster scale wheels
+.PHONY: setup check test test-browser retest demo clients bench chaos test-cluster scale wheels
 
 setup: ## Install what is missing: Debian packages (as root), uv (into .tools), the Python environment
 	sh tests/setup.sh
@@ -20,6 +20,10 @@ check: ## Lint, types, layers, Lua
 test: ## Everything that must hold, on real servers started by the tests (18 minutes on two quiet cores)
 	busted --lua=/usr/bin/lua5.4 tests/lua
 	$(RUN) pytest -n 2 --dist loadfile
+
+test-browser: ## The self-service page in Debian's Chromium; SHOTS=1 makes the pictures of docs/screenshots anew
+	sh tests/setup-browser.sh
+	$(RUN) pytest tests/browser
 
 retest: ## What failed in the last run, once more and one after the other
 	$(RUN) pytest --last-failed --last-failed-no-failures=none

@@ -16,7 +16,7 @@ from typing import Final
 from tests.bench.figures import Line, table
 from tests.bench.report import perform, say
 
-BENCHES: Final = ("latency", "burst", "five", "memory", "soak", "component_shards", "streams", "linking")
+BENCHES: Final = ("latency", "burst", "five", "memory", "soak", "component_shards", "streams", "linking", "portal")
 
 
 def run(name: str, *, short: bool) -> Sequence[Line]:

@@ -38,6 +38,10 @@ Then write with Bob, or let Bob write to you:
 
   SANDBOX_CONFIG={config} {python} -m tests.sandbox send Bob Alice "Hello from WhatsApp"
 """
+PAGE = """The self-service page is {page}
+
+Log in there as {user}@localhost: the code comes as a message to the client that you are logged in with.
+"""
 LIVE = """There is no sandbox: scan the code with WhatsApp on your own phone, under Settings > Linked devices.
 This uses the real WhatsApp through the internet; it may end the link or suspend a number that uses such bridges.
 """
@@ -47,7 +51,7 @@ async def run(*, auto: bool, live: bool) -> int:
     """Build the stage, then play the story or wait for Ctrl+C."""
     say = Say()
     with tempfile.TemporaryDirectory(prefix="ponton-demo-") as folder:
-        async with built(Path(folder), say, live=live) as stage:
+        async with built(Path(folder), say, live=live, page=True) as stage:
             if auto:
                 if stage.sandbox is None:
                     print("AUTO=1 needs the sandbox; leave LIVE=1 away")  # noqa: T201
@@ -72,6 +76,7 @@ async def _by_hand(stage: Stage) -> None:
     else:
         await stage.sandbox.account(push_name="Alice", contacts=["Bob"])
         print(SCAN.format(python=sys.executable, folder=stage.folder, config=stage.sandbox.config_file))  # noqa: T201
+    print(PAGE.format(page=stage.page, user=USER))  # noqa: T201
     print("End with Ctrl+C.", flush=True)  # noqa: T201
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

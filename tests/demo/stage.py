@@ -3,6 +3,7 @@
 Called by `__main__` and, as the simplest whole system there is, by tests that need everything at once.
 """
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -13,8 +14,8 @@ from pathlib import Path
 from tests.demo import picture
 from tests.demo.say import Say
 from tests.harness.local import Local, running_local
-from tests.harness.prosody import Prosody, running_prosody
-from tests.harness.redis import RedisServer, running_redis
+from tests.harness.prosody import Prosody, running_prosody, until
+from tests.harness.redis import RedisServer, free_port, running_redis
 from tests.harness.xmpp import Client, logged_in
 from tests.sandbox.client import SandboxClient
 from tests.sandbox.harness import running_sandbox
@@ -27,13 +28,14 @@ USER, PASSWORD = "alice", "alice-demo"
 
 @dataclass
 class Stage:
-    """All parts, running. `sandbox` is None when the demo is played live."""
+    """All parts, running. `sandbox` is None when the demo is played live; `page` is the portal's address, if any."""
 
     folder: Path
     prosody: Prosody
     redis: RedisServer
     local: Local
     sandbox: SandboxClient | None
+    page: str = ""
 
     def fetch(self, url: str) -> bytes:
         """Fetch a picture from the upload service; only from there."""
@@ -72,8 +74,10 @@ class Stage:
 
 
 @asynccontextmanager
-async def built(folder: Path, say: Say, *, live: bool = False) -> AsyncIterator[Stage]:
-    """Start everything in order, give the stage, end everything in reverse order."""
+async def built(folder: Path, say: Say, *, live: bool = False, page: bool = False) -> AsyncIterator[Stage]:
+    """Start everything in order, give the stage, end everything in reverse order; `page`: with the portal."""
+    port = free_port()
+    spec = {"selfservice": {"portal": {"url": f"http://127.0.0.1:{port}", "port": port}}} if page else None
     async with AsyncExitStack() as stack:
         prosody = await stack.enter_async_context(
             running_prosody(folder / "prosody", domain=HOST, component=GATEWAY, upload=UPLOAD, users={USER: PASSWORD})
@@ -86,8 +90,22 @@ async def built(folder: Path, say: Say, *, live: bool = False) -> AsyncIterator[
             sandbox = await stack.enter_async_context(running_sandbox(folder))
             say("The sandbox, a WhatsApp of our own, runs")
         local = await stack.enter_async_context(
-            running_local(folder / "ponton", prosody, redis, sandbox=sandbox.config_file if sandbox else None)
+            running_local(
+                folder / "ponton", prosody, redis, sandbox=sandbox.config_file if sandbox else None, spec=spec
+            )
         )
         say("ponton local runs, its front desk is connected")
-        yield Stage(folder, prosody, redis, local, sandbox)
+        if page:
+            await until(lambda: _listens(port), what="the portal")
+            say("The self-service page is served")
+        yield Stage(folder, prosody, redis, local, sandbox, f"http://127.0.0.1:{port}" if page else "")
         say("Ending everything")
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True

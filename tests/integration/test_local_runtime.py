@@ -271,6 +271,33 @@ async def test_the_front_desk_is_kept_running(world: World) -> None:
     assert 2 == len(world.started("frontdesk"))
 
 
+async def test_the_portal_is_kept_running(world: World) -> None:
+    """With an address it runs, without a secret of the stream; a crash and an edit start it anew."""
+    world.gateway["selfservice"] = {"frontDesk": False, "portal": {"url": "https://example.org/wa"}}
+    world.write_gateway()
+    async with world.up():
+        await until(lambda: world.running("portal"))
+        await until(lambda: _condition(world, "PortalRunning") == "True")
+        kill(world.started("portal")[0]["pid"])
+        await until(lambda: len(world.started("portal")) == 2)
+        first, second = world.started("portal")
+        assert first["epoch"] < second["epoch"]
+        assert {"redis-url"} == set(second["secrets"])
+        assert str(world.accounts) == second["environment"]["PONTON_ACCOUNTS"]
+        world.write_gateway(selfservice={"frontDesk": False, "portal": {"url": "https://example.org/other"}})
+        await until(lambda: len(world.started("portal")) == 3)
+        world.write_gateway(selfservice={"frontDesk": False})
+        await until(lambda: not world.running("portal"))
+        await until(lambda: _condition(world, "PortalRunning") == "False")
+    assert 3 == len(world.started("portal"))
+    assert [] == world.started("frontdesk")
+
+
+def _condition(world: World, kind: str) -> str:
+    conditions = world.gateway_status().get("conditions", [])
+    return next((str(condition["status"]) for condition in conditions if condition["type"] == kind), "")
+
+
 async def test_a_front_desk_that_cannot_run_is_tried_slower(world: World) -> None:
     """One that ends again and again waits longer each time, and always takes a higher epoch."""
     world.gateway["selfservice"] = {"frontDesk": True}

@@ -6,11 +6,13 @@ import re
 
 from ponton_operator.cluster.events import Event, OperatorEvent
 from ponton_operator.plan.environment import Places, front_desk_environment
+from ponton_operator.programs import portal
 from ponton_operator.programs.local import parser
 from ponton_operator.programs.operator import read_settings
 from ponton_operator.resources.account import BridgeAccount
 from ponton_operator.resources.gateway import BridgeGateway
 from ponton_operator.resources.yamlfile import load
+from ponton_operator.selfservice.web.events import PortalEvent
 from tests.tools.conditions_doc import PAGE, page
 
 LOCAL = PAGE.with_name("local.md")
@@ -33,6 +35,15 @@ def test_every_event_of_the_operators_is_listed() -> None:
     text = OPERATORS.read_text(encoding="utf-8")
     assert [] == [event for event in OperatorEvent if f"`{event}`" not in text]
     variables = re.findall(r'"(P[OA-Z]+_[A-Z_]+)"', inspect.getsource(read_settings))
+    assert [] == [name for name in variables if f"`{name}`" not in text]
+
+
+def test_the_page_of_the_portal_names_events_and_variables() -> None:
+    """docs/portal.md lists each event of the portal once, and each variable that it reads."""
+    text = PAGE.with_name("portal.md").read_text(encoding="utf-8")
+    assert list(PortalEvent) == re.findall(r"^\| `([a-z_]+)` \|", text, re.MULTILINE)
+    variables = re.findall(r'"(PONTON_[A-Z_]+)"', inspect.getsource(portal.read_config))
+    assert variables
     assert [] == [name for name in variables if f"`{name}`" not in text]
 
 

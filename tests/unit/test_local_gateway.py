@@ -178,6 +178,7 @@ def test_the_status_sums_up(world: World) -> None:
     assert {
         "RedisReachable": 1.0,
         "FrontDeskRunning": 1.0,
+        "PortalRunning": 1.0,
         "Isolated": 2.0,
         "Accepted": 2.0,
         "Progressing": 1.0,

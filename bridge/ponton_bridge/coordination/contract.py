@@ -17,6 +17,8 @@ HEARTBEAT_TTL: Final = 60  # seconds; a heartbeat goes with each renewal
 COMMANDS_MAX: Final = 100  # entries of an account's command stream
 STATES_MAX: Final = 20_000  # entries of a gateway's stream of state changes: two for each of 10,000 accounts
 RESULT_TTL: Final = 120  # seconds a command's result waits for its door
+PAGE: Final = "page"  # argument of Verb.NEW_CODE: somebody watches a page, whoever is online
+FRONT_DESK: Final = "front.desk"  # where commands to the front desk go; no account's name holds a dot
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")  # a Kubernetes resource name (RFC 1123 subdomain)
 
 
@@ -173,6 +175,16 @@ class Verb:
     UNLINK: Final = "unlink"
     STATUS: Final = "status"
     PASSKEY: Final = "passkey"  # argument: the browser's answer
+    LOGIN: Final = "login"  # to the front desk only; argument: JSON after `LoginMessage`
+
+
+@dataclass(frozen=True, slots=True)
+class LoginMessage(Flat):
+    """What the portal has the front desk say to an owner: the one-time code of a login, in a language."""
+
+    to: str
+    code: str
+    language: str
 
 
 @dataclass(frozen=True, slots=True)

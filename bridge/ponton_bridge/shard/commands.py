@@ -7,7 +7,7 @@ turns a PontonError into the result's sentence.
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from ponton_bridge.coordination.contract import Command, Result, Verb
+from ponton_bridge.coordination.contract import PAGE, Command, Result, Verb
 from ponton_bridge.core import events as on
 from ponton_bridge.model.address import parse_number
 from ponton_bridge.model.errors import OwnerError, WhatsAppError
@@ -18,7 +18,6 @@ from ponton_bridge.shard.linking import Linking
 from ponton_bridge.shard.outbox import Outbox
 from ponton_bridge.shard.owner import Owner
 
-PAGE: Final = "page"  # argument of NEW_CODE: somebody watches a page
 FORGET: Final = "forget"  # argument of UNLINK: the account is being deleted, the roster is cleaned, too
 LONGEST: Final = 10_000  # characters of an argument; a passkey's answer has about 2,000
 LINKED_ALREADY: Final = "You are linked already. To link another phone, unlink this one first."

@@ -29,6 +29,8 @@ class Event(StrEnum):
     STEP_FAILED = "step_failed"  # of a deletion; tried again
     FRONT_DESK_STARTED = "front_desk_started"
     FRONT_DESK_ENDED = "front_desk_ended"
+    PORTAL_STARTED = "portal_started"
+    PORTAL_ENDED = "portal_ended"
     REDIS_LOST = "redis_lost"
     REDIS_REACHED = "redis_reached"
     REDIS_WITHOUT_USERS = "redis_without_users"  # it has no ACL: shards cannot reach it, and do without

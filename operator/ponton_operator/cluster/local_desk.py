@@ -1,6 +1,7 @@
-"""The front desk as a child of the local runtime: always one, fenced by an epoch of its own, started again if it ends.
+"""A door as a child of the local runtime: always one, known by an epoch of its own, started again if it ends.
 
-Called by `local_runtime`. Its program is `ponton frontdesk`; what it is told is in docs/local.md.
+The doors are the front desk (its epoch is a fence, too) and the portal. Called by `local_runtime`. The programs are
+`ponton frontdesk` and `ponton portal`; what they are told is in docs/local.md.
 """
 
 import asyncio
@@ -23,13 +24,27 @@ from ponton_operator.plan.ends import BACKOFF_MAX, EX_CONFIG, HEALTHY_AFTER, bac
 from ponton_operator.plan.environment import Told
 from ponton_operator.plan.starting import next_epoch
 
-NAME: Final = "frontdesk"
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One kind of door: its program, how the host calls it, and its events."""
+
+    name: str
+    title: str
+    started: Event
+    ended: Event
+
+
+FRONT_DESK: Final = Door("frontdesk", "The front desk", Event.FRONT_DESK_STARTED, Event.FRONT_DESK_ENDED)
+PORTAL: Final = Door("portal", "The portal", Event.PORTAL_STARTED, Event.PORTAL_ENDED)
+DOORS: Final = frozenset({FRONT_DESK.name, PORTAL.name})
 
 
 @dataclass(slots=True)
-class FrontDesk:
-    """Keeps one front desk running; `tell(epoch, instance)` says what it is told (raises HostError)."""
+class LocalDoor:
+    """Keeps one door running; `tell(epoch, instance)` says what it is told (raises HostError)."""
 
+    door: Door
     home: Home
     children: Children
     tell: Callable[[int, str], Told]
@@ -47,8 +62,8 @@ class FrontDesk:
     def restart(self) -> None:
         """End it, so that a new one starts with what it is told now; a wait for the next try is over."""
         self._failures = 0
-        for process in self.children.processes(NAME):
-            self.children.stop(NAME, process.epoch)
+        for process in self.children.processes(self.door.name):
+            self.children.stop(self.door.name, process.epoch)
         self._news.set()
 
     async def run(self) -> None:
@@ -65,14 +80,14 @@ class FrontDesk:
         """End it and wait until it has."""
         self.on = False
         self.restart()
-        while self.children.is_running(NAME):
+        while self.children.is_running(self.door.name):
             self._news.clear()
             await asyncio.wait_for(self._news.wait(), GRACE + 5)
 
     async def _look(self) -> float | None:
         """Start it if there is none; gives the seconds to wait before the next try, None for as long as it runs."""
         wait = 0.0
-        for process in self.children.processes(NAME):
+        for process in self.children.processes(self.door.name):
             if not process.ended:
                 return None
             wait = max(wait, self._ended(process.epoch, process.exit_code, told=process.told))
@@ -83,8 +98,8 @@ class FrontDesk:
         return await self._start()
 
     def _ended(self, epoch: int, code: int | None, *, told: bool) -> float:
-        self.log(Event.FRONT_DESK_ENDED, "info" if told else "warning", epoch=epoch, exit_code=code)
-        self.children.collect(NAME, epoch)
+        self.log(self.door.ended, "info" if told else "warning", epoch=epoch, exit_code=code)
+        self.children.collect(self.door.name, epoch)
         if told:
             self._failures = 0
             return 0.0
@@ -94,19 +109,23 @@ class FrontDesk:
 
     async def _start(self) -> float | None:
         epoch, instance = await asyncio.to_thread(self._next_epoch), uuid.uuid4().hex
-        place = Place(self.home.path, self.home.pidfile, None if self.through else self.home.path / "frontdesk.log")
+        place = Place(
+            self.home.path, self.home.pidfile, None if self.through else self.home.path / f"{self.door.name}.log"
+        )
         try:
             told = self.tell(epoch, instance)
             await asyncio.to_thread(self.home.furnish, told.secrets)
             environment = child_environment(self.home) | dict(told.environment)
-            self.children.start(NAME, Running(epoch, instance, None), program(NAME), environment, place)
+            self.children.start(
+                self.door.name, Running(epoch, instance, None), program(self.door.name), environment, place
+            )
         except (HostError, OSError) as error:
-            self.problem = f"The front desk cannot start: {error}"
+            self.problem = f"{self.door.title} cannot start: {error}"
             self._failures += 1
-            self.log(Event.START_FAILED, "error", program=NAME, error=type(error).__name__)
+            self.log(Event.START_FAILED, "error", program=self.door.name, error=type(error).__name__)
             return max(backoff(self._failures), 1.0)
         self.problem = ""
-        self.log(Event.FRONT_DESK_STARTED, epoch=epoch)
+        self.log(self.door.started, epoch=epoch)
         return None
 
     def _next_epoch(self) -> int:

@@ -16,7 +16,14 @@ from ponton_operator.cluster.local_files import Secrets, write_whole
 from ponton_operator.cluster.local_folder import FRESH, Stamp
 from ponton_operator.cluster.local_layout import Home
 from ponton_operator.cluster.prosody import ProsodyControl
-from ponton_operator.plan.environment import Places, Told, front_desk_environment, revision, shard_environment
+from ponton_operator.plan.environment import (
+    Places,
+    Told,
+    front_desk_environment,
+    portal_environment,
+    revision,
+    shard_environment,
+)
 from ponton_operator.plan.secrets import front_desk_secret, shard_secret
 from ponton_operator.resources.account import BridgeAccount
 from ponton_operator.resources.gateway import BridgeGateway, GatewayStatus, SecretRef
@@ -130,6 +137,12 @@ class Gateway:
         local = {"PONTON_GATEWAY_FILE": str(self.file.absolute()), "PONTON_ACCOUNTS": str(accounts)}
         environment = front_desk_environment(self.resource, epoch, instance, self._places(home, authorities), local)
         return Told(environment, files | authorities)
+
+    def tell_portal(self, epoch: int, instance: str, home: Home, accounts: Path) -> Told:
+        """Give what the portal is told. Raises SecretUnreadable."""
+        local = {"PONTON_GATEWAY_FILE": str(self.file.absolute()), "PONTON_ACCOUNTS": str(accounts)}
+        environment = portal_environment(self.resource, epoch, instance, self._places(home, {}), local)
+        return Told(environment, {"redis-url": self.redis_url})
 
     def write_status(self, status: GatewayStatus) -> None:
         """Write the status beside the file if it changed; a folder that cannot be written costs the status only."""

@@ -5,7 +5,7 @@
     STATE/shards/NAME/store/         the account's own database, keys and last-state.json; it is what moves to a cluster
     STATE/shards/NAME/secrets/       owner, component-secret, redis-url, authorities; written anew for each epoch
     STATE/shards/NAME/pid, shard.log
-    STATE/frontdesk/                 the same for the front desk; epoch.json holds its last epoch
+    STATE/frontdesk/, STATE/portal/  the same for the doors; epoch.json holds the last epoch
 
 Called by `local_shards` and `local_desk`.
 """

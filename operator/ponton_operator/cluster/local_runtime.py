@@ -19,8 +19,7 @@ from ponton_operator.cluster.coordination import Coordination
 from ponton_operator.cluster.events import Event
 from ponton_operator.cluster.local_backend import LocalBackend
 from ponton_operator.cluster.local_children import GRACE, Children
-from ponton_operator.cluster.local_desk import NAME as DESK
-from ponton_operator.cluster.local_desk import FrontDesk
+from ponton_operator.cluster.local_desk import DOORS, FRONT_DESK, PORTAL, Door, LocalDoor
 from ponton_operator.cluster.local_folder import POLL, REST, Folder
 from ponton_operator.cluster.local_gateway import Gateway
 from ponton_operator.cluster.local_isolation import Uids
@@ -31,6 +30,7 @@ from ponton_operator.cluster.local_shards import Shards
 from ponton_operator.cluster.local_spawn import Spawn
 from ponton_operator.cluster.local_summary import Seen, summary
 from ponton_operator.cluster.reconcile import Reconciler
+from ponton_operator.plan.environment import Told
 
 _SUMMARY: Final = 0.5  # seconds between looks at what the gateway's status should say
 
@@ -63,16 +63,22 @@ class LocalRuntime:
             settings.state / "shards", gateway, self._children, self._coordination, uids, log, settings.through
         )
         self._accounts = Reconciler(LocalBackend(self._registry, self._children, self._shards, log), clock)
-        home = Home(settings.state / DESK)
-        accounts = settings.accounts.absolute()
-        self._desk = FrontDesk(
-            home,
-            self._children,
-            lambda epoch, instance: gateway.tell_desk(epoch, instance, home, accounts),
-            log,
-            settings.through,
-            on=resource.spec.selfservice.front_desk,
-        )
+        self._desk = self._door(FRONT_DESK, gateway.tell_desk)
+        self._portal = self._door(PORTAL, gateway.tell_portal)
+        self._open_doors()
+
+    def _door(self, door: Door, tell: Callable[[int, str, Home, Path], Told]) -> LocalDoor:
+        home, accounts = Home(self._settings.state / door.name), self._settings.accounts.absolute()
+
+        def told(epoch: int, instance: str) -> Told:
+            return tell(epoch, instance, home, accounts)
+
+        return LocalDoor(door, home, self._children, told, self._log, self._settings.through)
+
+    def _open_doors(self) -> None:
+        """Switch the doors on or off, as the gateway says now."""
+        selfservice = self._gateway.resource.spec.selfservice
+        self._desk.on, self._portal.on = selfservice.front_desk, selfservice.portal is not None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set, then end everything in order: the door, the shards, the books."""
@@ -90,6 +96,7 @@ class LocalRuntime:
                 self._coordination.run(),
                 self._watch(),
                 self._desk.run(),
+                self._portal.run(),
                 self._summarise(),
                 self._watch_pulses(),
             )
@@ -102,7 +109,8 @@ class LocalRuntime:
     def _adopt(self) -> None:
         """Find what an earlier run may have left behind, even of accounts that are gone."""
         shards = self._settings.state / "shards"
-        for home in [Home(self._settings.state / DESK), *(Home(path) for path in shards.glob("*"))]:
+        doors = [Home(self._settings.state / name) for name in DOORS]
+        for home in [*doors, *(Home(path) for path in shards.glob("*"))]:
             if self._children.adopt(home.path.name, home.pidfile, home.lock):
                 self._log(Event.LEFTOVER_FOUND, "warning", account=home.path.name)
 
@@ -122,7 +130,7 @@ class LocalRuntime:
         """End shards that hang, again and again."""
         pulses = Pulses()
         while True:
-            alive = [(name, epoch) for name, epoch in self._children.alive() if name != DESK]
+            alive = [(name, epoch) for name, epoch in self._children.alive() if name not in DOORS]
             stamps = await asyncio.to_thread(self._stamps, alive)
             for name, epoch in pulses.look(stamps, time.monotonic()):
                 self._log(Event.SHARD_HUNG, "error", account=name, epoch=epoch)
@@ -146,8 +154,9 @@ class LocalRuntime:
 
     def _gateway_changed(self) -> None:
         self._log(Event.GATEWAY_READ, revision=self._gateway.revision)
-        self._desk.on = self._gateway.resource.spec.selfservice.front_desk
-        self._desk.restart()
+        self._open_doors()
+        for door in (self._desk, self._portal):
+            door.restart()
         self._accounts.admit()
         for name in self._registry.held:
             self._accounts.queue.add(name)
@@ -157,8 +166,9 @@ class LocalRuntime:
 
     def _changed(self, name: str) -> None:
         """A child has ended."""
-        if name == DESK:
-            self._desk.changed()
+        doors = {FRONT_DESK.name: self._desk, PORTAL.name: self._portal}
+        if name in doors:
+            doors[name].changed()
         else:
             self._accounts.queue.add(name)
 
@@ -167,13 +177,15 @@ class LocalRuntime:
             problems = (
                 self._gateway.problem,
                 self._desk.problem,
+                self._portal.problem,
                 *self._registry.problems(),
                 *self._shards.problems.values(),
             )
             seen = Seen(
                 problems=tuple(problem for problem in problems if problem),
                 redis=not self._coordination.away and self._coordination.users,
-                desk=self._children.is_running(DESK),
+                desk=self._children.is_running(FRONT_DESK.name),
+                portal=self._children.is_running(PORTAL.name),
                 reduced=self._settings.reduced,
                 turn=self._accounts.turn(),
             )
@@ -184,8 +196,9 @@ class LocalRuntime:
 
     async def _end(self) -> None:
         await self._accounts.close()
-        with suppress(TimeoutError):
-            await self._desk.close()
+        for door in (self._portal, self._desk):
+            with suppress(TimeoutError):
+                await door.close()
         await self._children.stop_all(GRACE)
         await self._accounts.record_ends(list(self._registry.held))
         await self._coordination.close()

@@ -18,6 +18,7 @@ _PROBLEMS: Final = 50  # sentences; the first of many tell what is wrong
 FINDINGS: Final = {
     GatewayType.REDIS_REACHABLE: (Finding.REDIS_ANSWERS, Finding.REDIS_AWAY),
     GatewayType.FRONT_DESK_RUNNING: (Finding.FRONT_DESK_RUNS, Finding.FRONT_DESK_AWAY),
+    GatewayType.PORTAL_RUNNING: (Finding.PORTAL_RUNS, Finding.PORTAL_AWAY),
     GatewayType.ISOLATED: (Finding.BY_USER, Finding.BY_PROCESS),
     GatewayType.ACCEPTED: (Finding.ACCEPTED, Finding.PROBLEMS),
 }
@@ -34,6 +35,7 @@ class Seen:
     redis: bool
     desk: bool
     reduced: str
+    portal: bool = False
     turn: Turn = _AT_REST
 
 
@@ -45,10 +47,13 @@ def summary(
     truths = {
         GatewayType.REDIS_REACHABLE: seen.redis,
         GatewayType.FRONT_DESK_RUNNING: seen.desk,
+        GatewayType.PORTAL_RUNNING: seen.portal,
         GatewayType.ISOLATED: not seen.reduced,
         GatewayType.ACCEPTED: not seen.problems,
     }
     findings = [FINDINGS[kind][0 if truth else 1] for kind, truth in truths.items()]
+    if spec.selfservice.portal is None:
+        findings = [Finding.PORTAL_OFF if f is Finding.PORTAL_AWAY else f for f in findings]
     if not spec.selfservice.front_desk:
         findings = [Finding.FRONT_DESK_OFF if f is Finding.FRONT_DESK_AWAY else f for f in findings]
     findings += rollout_findings(seen.turn, spec.rollout)

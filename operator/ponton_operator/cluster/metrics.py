@@ -31,6 +31,8 @@ class Metrics:
         self._plan_time = histogram("reconcile_seconds", "How long a plan and its deeds took.", "kind")
         self._reaction = histogram("reaction_seconds", "From a change that was seen to its deed.", "kind")
         self._steps = histogram("start_step_seconds", "How long the steps of a start took.", "step")
+        self._pages = counter("pages", "Pages that were answered.", "page", "status")
+        self._page_time = histogram("page_seconds", "How long an answer took.", "page")
         self._counts = counter("events", "Things that happened, by their name in the log.", "event")
         self._gauges = Gauge(
             "ponton_state", "What is held now, by what it is and by gateway.", ["what", "gateway"], registry=registry
@@ -58,6 +60,11 @@ class Metrics:
     def step(self, step: str, seconds: float) -> None:
         """Count a step of a start."""
         self._steps.labels(step).observe(seconds)
+
+    def page(self, page: str, status: int, seconds: float) -> None:
+        """Count an answer of the portal; `page` is a route, never what somebody typed."""
+        self._pages.labels(page, str(status)).inc()
+        self._page_time.labels(page).observe(seconds)
 
     def state(self, what: str, gateway: str, value: float) -> None:
         """Tell how many there are of something now: accounts by phase, keys that wait, age of a watch."""

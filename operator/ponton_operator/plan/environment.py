@@ -71,6 +71,14 @@ def front_desk_environment(
     return _said(_common(gateway, epoch, instance, places) | dict(local))
 
 
+def portal_environment(
+    gateway: BridgeGateway, epoch: int, instance: str, places: Places, local: Mapping[str, str]
+) -> dict[str, str]:
+    """Give the environment of the portal, which has no stream; `local` as above."""
+    told = _common(gateway, epoch, instance, places)
+    return _said({name: value for name, value in told.items() if not name.startswith("PONTON_XMPP_")} | dict(local))
+
+
 def _common(gateway: BridgeGateway, epoch: int, instance: str, places: Places) -> dict[str, str]:
     xmpp: XmppServer = gateway.spec.xmpp
     return {

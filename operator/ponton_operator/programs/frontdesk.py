@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
+from ponton_bridge.coordination.client.desk import DeskInbox
 from ponton_bridge.coordination.client.door import DoorClient
 from ponton_bridge.model.errors import HostError
 from ponton_bridge.shard.config import EX_CONFIG, EX_OK, EX_SOFTWARE
@@ -22,12 +23,13 @@ from ponton_bridge.shard.logs import Log
 from ponton_bridge.xmpp.stream import NotOpen, ShardStream
 from ponton_operator.cluster.local_accounts import LocalAccounts
 from ponton_operator.resources import yamlfile
-from ponton_operator.resources.gateway import BridgeGateway, allowed_hosts
+from ponton_operator.resources.gateway import BridgeGateway
 from ponton_operator.selfservice.accounts import AccountStore
-from ponton_operator.selfservice.service import AccountService, Limits
+from ponton_operator.selfservice.service import AccountService, read_limits
 from ponton_operator.selfservice.xmpp.announce import Announcer, announce
 from ponton_operator.selfservice.xmpp.desk import Desk
 from ponton_operator.selfservice.xmpp.events import DeskEvent
+from ponton_operator.selfservice.xmpp.orders import Orders
 from ponton_operator.selfservice.xmpp.stream import DeskSettings, serve
 
 
@@ -95,13 +97,7 @@ async def run(config: Config, accounts: AccountStore, log: Log) -> int:
     """Serve until SIGTERM or until a newer front desk takes over."""
     gateway = config.gateway
     doors = DoorClient(config.redis_url, gateway.metadata.name)
-    limits = Limits(
-        domain=gateway.spec.domain,
-        hosts=allowed_hosts(gateway),
-        accounts=gateway.spec.accounts.max,
-        open=gateway.spec.selfservice.registration == "Open",
-    )
-    service = AccountService(limits, accounts, doors)
+    service = AccountService(read_limits(gateway, page=config.accounts is not None), accounts, doors)
     stream = ShardStream(config.stream, ("", 0), covered=lambda _seq: None, random=random.random)
 
     def report(event: DeskEvent, error: BaseException | None) -> None:
@@ -126,11 +122,16 @@ async def run(config: Config, accounts: AccountStore, log: Log) -> int:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, lambda: ending.add(loop.create_task(stream.close())))
     log(DeskEvent.STARTED)
-    telling = loop.create_task(announce(accounts, Announcer(gateway.spec.domain), announced, report))
+    inbox = DeskInbox(config.redis_url, gateway.metadata.name, Orders(gateway.spec.domain, service, announced).handle)
+    beside = [
+        loop.create_task(announce(accounts, Announcer(gateway.spec.domain), announced, report)),
+        loop.create_task(inbox.run()),
+    ]
     try:
         served = await serve(stream, Desk(gateway.spec.domain, service, send, report=report), report)
     finally:
-        telling.cancel()
+        for task in beside:
+            task.cancel()
         with contextlib.suppress(OSError):
             await doors.close()
     log(DeskEvent.ENDED if served else DeskEvent.REPLACED)

@@ -17,7 +17,7 @@ from ponton_operator.resources.rules import Rule, shape
 KIND: Final = "BridgeAccount"
 FINALIZER: Final = "ponton.im/unlink"  # on a cluster: until the device is unlinked and all traces are gone
 _HASH_CHARS: Final = 16  # of base32: 80 bits, so that 10,000 accounts meet by chance once in 10^16
-_MAX_OWNER: Final = 2047  # characters of a bare JID, RFC 6122 section 2.1
+MAX_OWNER: Final = 2047  # characters of a bare JID, RFC 6122 section 2.1
 _MAX_COUNTER: Final = 2**53 - 1  # what every reader of JSON takes as it is written
 
 
@@ -61,7 +61,7 @@ class AccountSpec(K8s):
 
     owner: Annotated[
         str,
-        Field(max_length=_MAX_OWNER),
+        Field(max_length=MAX_OWNER),
         OWNER,
         Rule("self == oldSelf", "the owner cannot be changed: delete the account and make one for the new owner"),
     ]

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
+from ponton_operator.resources.account import MAX_OWNER, OWNER
 from ponton_operator.resources.base import (
     API_VERSION,
     MAX_HOST,
@@ -23,7 +24,7 @@ from ponton_operator.resources.base import (
     Name,
     Whole,
 )
-from ponton_operator.resources.network import Labels, Network
+from ponton_operator.resources.network import Cidr, Labels, Network
 from ponton_operator.resources.rules import MEMORY_FITS, Rule, shape
 from ponton_operator.resources.running import Rollout, Scaling
 
@@ -207,11 +208,34 @@ class Accounts(K8s):
     """Accounts at most."""
 
 
+class Portal(K8s):
+    """The self-service pages (on one machine)."""
+
+    url: Annotated[
+        str,
+        Field(max_length=_MAX_URL),
+        shape(
+            r"^(https://[-_A-Za-z0-9.:\[\]]+|http://(localhost|127\.0\.0\.1)(:[0-9]+)?)(/[-_A-Za-z0-9.~]+)*$",
+            "write the address of the page without '/' at its end, like https://example.org/whatsapp; "
+            "http is for localhost only",
+        ),
+    ]
+    """Where browsers find it, with the path below which a proxy serves it."""
+    port: Port = 8480
+    """The loopback port on which it listens, for the proxy that speaks TLS."""
+    proxies: Annotated[tuple[Cidr, ...], Field(max_length=16)] = ()
+    """Networks of proxies whose X-Forwarded-For is believed."""
+    hosts: Annotated[tuple[Annotated[str, Field(max_length=MAX_OWNER), OWNER], ...], Field(max_length=100)] = ()
+    """XMPP addresses of the host's own people, who see all accounts and may start, stop, park and delete them."""
+
+
 class SelfService(K8s):
     """What the doors offer."""
 
     front_desk: Flag = True
     """Whether there is a front desk."""
+    portal: Portal | None = None
+    """The self-service pages; without it there are none."""
     registration: Literal["Open", "Closed"] = "Open"
     """Closed: only the host makes accounts."""
 

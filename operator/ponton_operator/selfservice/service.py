@@ -6,13 +6,14 @@ A door turns what came in (chat text, a command, a form, a page) into `Ask` and 
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
-from ponton_bridge.coordination.contract import Heartbeat, Result, Verb
+from ponton_bridge.coordination.contract import PAGE, Heartbeat, Result, Verb
 from ponton_bridge.core.limiter import Bucket
 from ponton_bridge.model.address import parse_number
 from ponton_bridge.model.errors import HostError, OwnerError
@@ -21,7 +22,8 @@ from ponton_bridge.model.states import TABLE, Next, Phase, Reason
 from ponton_operator.plan.ends import UNPAIRED
 from ponton_operator.plan.parking import TOLD, kept_by_scaler
 from ponton_operator.resources.account import BridgeAccount, Desired, account_name
-from ponton_operator.selfservice import words
+from ponton_operator.resources.gateway import BridgeGateway, allowed_hosts
+from ponton_operator.selfservice import export, words
 from ponton_operator.selfservice.accounts import AccountStore
 
 ANSWER_SECONDS: Final = 8.0  # how long a door waits for a shard; clients give up on an iq after 30 s or more
@@ -40,19 +42,26 @@ class Ask(StrEnum):
     STATUS = "status"
     CODE = "code"
     PAIR = "pair"
+    PAUSE = "pause"
+    RESUME = "resume"
     UNLINK = "unlink"
     DELETE = "delete"
+    EXPORT = "export"
     HELP = "help"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One thing asked by one owner (prepared bare JID); `sure` confirms what cannot be taken back."""
+    """One thing asked by one owner (prepared bare JID); `sure` confirms what cannot be taken back.
+
+    `watching`: on a page, where codes are seen by owners who are not online, too.
+    """
 
     owner: str
     ask: Ask
     argument: str = ""
     sure: bool = False
+    watching: bool = field(default=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +86,28 @@ class Shards(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Who may register: hosts of owners, how many accounts there are at most (0 = no bound), and whether at all."""
+    """Who may register: hosts of owners, how many accounts there are at most (0 = no bound), and whether at all.
+
+    `page` is the address of the page, '' without one.
+    """
 
     domain: str
     hosts: tuple[str, ...]
     accounts: int = 0
     open: bool = True
+    page: str = ""
+
+
+def read_limits(gateway: BridgeGateway, *, page: bool) -> Limits:
+    """Give what the service has to know of a gateway; `page` says whether its page is served at all."""
+    portal = gateway.spec.selfservice.portal if page else None
+    return Limits(
+        domain=gateway.spec.domain,
+        hosts=allowed_hosts(gateway),
+        accounts=gateway.spec.accounts.max,
+        open=gateway.spec.selfservice.registration == "Open",
+        page=portal.url if portal else "",
+    )
 
 
 class AccountService:
@@ -101,8 +126,11 @@ class AccountService:
             Ask.STATUS: self._status,
             Ask.CODE: self._code,
             Ask.PAIR: self._pair,
+            Ask.PAUSE: self._pause,
+            Ask.RESUME: self._resume,
             Ask.UNLINK: self._unlink,
             Ask.DELETE: self._delete,
+            Ask.EXPORT: self._export,
             Ask.HELP: self._help,
         }
 
@@ -121,7 +149,14 @@ class AccountService:
         if account is None:
             return None
         reason = await self._reason(account)
-        return reason, TABLE[reason].sentence
+        return reason, sentence_of(account, reason)
+
+    async def export(self, owner: str) -> dict[str, object]:
+        """Give all that the control plane holds about an owner. Raises PontonError."""
+        account = await self.find(owner)
+        if account is None:
+            raise OwnerError(words.NOT_REGISTERED)
+        return export.record(account, await self._shards.heartbeat(account.metadata.name), self._clock())
 
     async def wait_deleted(self, owner: str, seconds: float) -> BridgeAccount | None:
         """Wait until the owner's account is gone; gives it as it is when `seconds` are over."""
@@ -138,7 +173,7 @@ class AccountService:
     def check_owner(self, owner: str) -> None:
         """Refuse owners of other servers."""
         if host_of(owner) not in self._limits.hosts:
-            raise OwnerError(words.NOT_ALLOWED.format(hosts=", ".join(self._limits.hosts)))
+            raise OwnerError(words.Filled(words.NOT_ALLOWED, hosts=", ".join(self._limits.hosts)))
 
     def _admit(self, owner: str) -> None:
         bucket = self._buckets.pop(owner, None) or Bucket(ASKS_PER_MINUTE / 60, ASKS_BURST)
@@ -150,11 +185,7 @@ class AccountService:
 
     async def _reason(self, account: BridgeAccount) -> Reason:
         """The freshest word on a link: the shard's own heartbeat, else what the control plane holds."""
-        beat = await self._shards.heartbeat(account.metadata.name) if is_running(account) else None
-        if beat is not None and beat.reason in _REASONS:
-            return _REASONS[beat.reason]
-        kept = account.status.parking.reason if account.status.parking else account.status.reason
-        return _REASONS.get(kept) or TOLD.get(kept, Reason.STARTING)
+        return reason_of(account, await self._shards.heartbeat(account.metadata.name) if is_running(account) else None)
 
     async def _existing(self, owner: str) -> BridgeAccount:
         account = await self.find(owner)
@@ -177,8 +208,11 @@ class AccountService:
         if self._limits.accounts and await self._accounts.count() >= self._limits.accounts:
             raise HostError(words.FULL)
         account = await self._accounts.create(request.owner)
+        name = account.metadata.name
+        if request.watching:
+            await self._shards.command(name, Verb.NEW_CODE, PAGE, 0.0, START_SECONDS)
         if number:
-            await self._shards.command(account.metadata.name, Verb.PAIR_PHONE, number, 0.0, START_SECONDS)
+            await self._shards.command(name, Verb.PAIR_PHONE, number, 0.0, START_SECONDS)
         return Answer(words.REGISTERED_PHONE if number else words.REGISTERED)
 
     async def _again(self, account: BridgeAccount, number: str) -> Answer:
@@ -188,7 +222,7 @@ class AccountService:
             await self._accounts.wake(account.metadata.name)
         if number and TABLE[reason].phase is not Phase.RUNNING:
             await self._shards.command(account.metadata.name, Verb.PAIR_PHONE, number, 0.0, START_SECONDS)
-        return Answer(words.ALREADY.format(state=TABLE[reason].sentence))
+        return Answer(words.Filled(words.ALREADY, state=sentence_of(account, reason)))
 
     async def _status(self, request: Request) -> Answer:
         account = await self.find(request.owner)
@@ -196,19 +230,21 @@ class AccountService:
             return Answer(words.NOT_REGISTERED)
         if is_deleting(account):
             return Answer(words.BEING_DELETED)
-        return Answer(TABLE[await self._reason(account)].sentence)
+        return Answer(sentence_of(account, await self._reason(account)))
 
     async def _code(self, request: Request) -> Answer:
         account = await self._existing(request.owner)
         reason = await self._reason(account)
         if no_use := _no_use(account, reason):
             return Answer(no_use)
-        done = words.GOES_ON if _keeps_link(account, reason) else words.NEW_CODE
+        done = words.GOES_ON if keeps_link(account, reason) else words.NEW_CODE
+        name, watching = account.metadata.name, PAGE if request.watching else ""
         if not is_running(account):
-            await self._accounts.wake(account.metadata.name)
+            await self._accounts.wake(name)
+            if watching:
+                await self._shards.command(name, Verb.NEW_CODE, watching, 0.0, START_SECONDS)
             return Answer(done)
-        result = await self._shards.command(account.metadata.name, Verb.NEW_CODE, "", ANSWER_SECONDS, START_SECONDS)
-        return _told(result, done)
+        return _told(await self._shards.command(name, Verb.NEW_CODE, watching, ANSWER_SECONDS, START_SECONDS), done)
 
     async def _pair(self, request: Request) -> Answer:
         account = await self._existing(request.owner)
@@ -223,13 +259,30 @@ class AccountService:
             account.metadata.name, Verb.PAIR_PHONE, number, ANSWER_SECONDS, START_SECONDS
         )
         if result is not None and result.ok and result.value:
-            return Answer(words.PHONE_CODE.format(code=result.value), code=result.value)
+            return Answer(words.Filled(words.PHONE_CODE, code=result.value), code=result.value)
         return _told(result, words.NEW_CODE)
+
+    async def _pause(self, request: Request) -> Answer:
+        account = await self._existing(request.owner)
+        if account.spec.desired is Desired.STOPPED:
+            return Answer(TABLE[Reason.STOPPED].sentence)
+        await self._accounts.patch(account.metadata.name, desired=Desired.PARKED)
+        return Answer(words.PAUSED)
+
+    async def _resume(self, request: Request) -> Answer:
+        account = await self._existing(request.owner)
+        if account.spec.desired is Desired.STOPPED:
+            return Answer(TABLE[Reason.STOPPED].sentence)
+        if is_running(account):
+            return Answer(words.RUNS_ALREADY)
+        done = words.GOES_ON if keeps_link(account, await self._reason(account)) else words.NEW_CODE
+        await self._accounts.wake(account.metadata.name)
+        return Answer(done)
 
     async def _unlink(self, request: Request) -> Answer:
         account = await self._existing(request.owner)
         reason, running = await self._reason(account), is_running(account)
-        if TABLE[reason].phase is Phase.WAITING_FOR_SCAN or not (running or _keeps_link(account, reason)):
+        if TABLE[reason].phase is Phase.WAITING_FOR_SCAN or not (running or keeps_link(account, reason)):
             return Answer(words.NOT_LINKED)
         if account.spec.desired is Desired.STOPPED:
             return Answer(TABLE[Reason.STOPPED].sentence)
@@ -249,8 +302,27 @@ class AccountService:
         await self._accounts.delete(account.metadata.name)
         return Answer(words.DELETING, deleting=True)
 
+    async def _export(self, request: Request) -> Answer:
+        return Answer(json.dumps(await self.export(request.owner), indent=1, ensure_ascii=False))
+
     async def _help(self, _request: Request) -> Answer:
-        return Answer(f"{words.HELP.format(domain=self._limits.domain)}\n\n{words.TERMS}")
+        page = [words.HELP_PAGE.format(url=self._limits.page)] if self._limits.page else []
+        return Answer("\n\n".join([words.HELP.format(domain=self._limits.domain), *page, words.TERMS]))
+
+
+def reason_of(account: BridgeAccount, beat: Heartbeat | None) -> Reason:
+    """Give the freshest word on a link: the shard's own heartbeat, else what the control plane holds."""
+    if beat is not None and beat.reason in _REASONS and is_running(account):
+        return _REASONS[beat.reason]
+    kept = account.status.parking.reason if account.status.parking else account.status.reason
+    return _REASONS.get(kept) or TOLD.get(kept, Reason.STARTING)
+
+
+def sentence_of(account: BridgeAccount, reason: Reason) -> str:
+    """Say how a link is; who has paused it is told how to go on."""
+    return (
+        words.PAUSED if account.spec.desired is Desired.PARKED and reason is Reason.PARKED else TABLE[reason].sentence
+    )
 
 
 def is_deleting(account: BridgeAccount) -> bool:
@@ -264,7 +336,7 @@ def is_running(account: BridgeAccount) -> bool:
     return not kept and account.spec.desired is Desired.RUNNING
 
 
-def _keeps_link(account: BridgeAccount, reason: Reason) -> bool:
+def keeps_link(account: BridgeAccount, reason: Reason) -> bool:
     """Tell whether the device is still linked at WhatsApp, whether or not a shard runs."""
     return account.status.paired and reason not in UNPAIRED | {Reason.STALE_STORE}
 

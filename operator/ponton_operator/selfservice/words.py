@@ -1,10 +1,43 @@
-"""What owners read, in one place: the same sentences in chat, commands, forms and (later) on the page.
+"""What owners read, in one place: the same sentences in chat, commands, forms and on the page.
 
 Plain words, no library's error, no promise that the code does not keep. Link states have their sentences in
 `ponton_bridge.model.states.TABLE`. Called by the account service and the doors.
+
+A sentence with values in it is a `Filled`, so that a door can say it in another language (`languages`).
 """
 
-from typing import Final
+import re
+from typing import Final, Self
+
+from ponton_bridge.model.states import Next
+
+_ASKS_TO_WRITE: Final = re.compile(r" Write '[^']*'[^.]*\.")
+
+
+class Filled(str):
+    """A sentence with its values put in; it remembers what it was made of."""
+
+    __slots__ = ("template", "values")
+    template: str
+    values: dict[str, str]
+
+    def __new__(cls, template: str, **values: str) -> Self:
+        """Put the values in."""
+        made = super().__new__(cls, template.format(**values))
+        made.template, made.values = template, values
+        return made
+
+
+def off_chat(sentence: str) -> str:
+    """Leave out what only somebody in a chat can do: a page and a menu have buttons for it.
+
+    >>> off_chat("The bridge is parked. Write 'code' to link again.")
+    'The bridge is parked.'
+    """
+    if isinstance(sentence, Filled):
+        return Filled(off_chat(sentence.template), **{name: off_chat(text) for name, text in sentence.values.items()})
+    return _ASKS_TO_WRITE.sub("", sentence)
+
 
 ASK_HELP: Final = "Write 'help' to see what I understand."
 
@@ -21,11 +54,16 @@ HELP: Final = (
     "status - how your link is\n"
     "code - a new code to scan\n"
     "pair +44 7700 900123 - an 8-letter code to type on the phone with that number\n"
+    "pause - stop the bridge and keep the link\n"
+    "resume - start it again\n"
     "unlink - end the link with WhatsApp, keep the account here\n"
     "delete - end the link and remove everything that is stored here\n"
+    "export - what is stored about you here\n"
     "help - this text\n"
     "A contact's address is their number with a plus sign: +447700900123@{domain}"
 )
+
+HELP_PAGE: Final = "The same with buttons, and the code live: {url}"
 
 TERMS: Final = (
     "WhatsApp does not offer this kind of link to third parties officially; it may end the link or suspend a number. "
@@ -52,6 +90,11 @@ PHONE_CODE: Final = (
     "Your code is {code}. On the phone open WhatsApp > Settings > Linked devices > Link a device > "
     "Link with phone number instead, and type it."
 )
+PAUSED: Final = (
+    "You have paused the bridge; the link is kept. What your contacts write waits at WhatsApp, "
+    "which ends a link after about 14 days without contact. Write 'resume' to go on."
+)
+RUNS_ALREADY: Final = "The bridge runs already."
 ASK_NUMBER: Final = "Give the number of the phone in international form, for example: pair +44 7700 900123"
 NOT_LINKED: Final = "You are not linked with WhatsApp, so there is nothing to unlink."
 UNLINK_CONFIRM: Final = (
@@ -73,6 +116,37 @@ RESIDUE: Final = (
     "The picture of a code may stay on the upload server until it expires there; it cannot be used any more."
 )
 
+LOGIN_CODE: Final = (
+    "{code} is your code to log in at the page of {domain}. It holds for {minutes} minutes. "
+    "Give it to nobody; if you did not ask for it, do nothing."
+)
+
 NOT_SERVED: Final = "You have no account at this gateway, so this reaches nobody. Write 'register' to {domain}."
 AWAY: Final = "The bridge of your account is not running. Write 'status' to {domain}."
 UNKNOWN: Final = "I do not understand that. " + ASK_HELP
+
+# On the page only.
+NEXT: Final = {
+    Next.NOTHING: "There is nothing to do: write with your contacts.",
+    Next.WAIT: "There is nothing to do: the bridge goes on by itself.",
+    Next.SCAN: "Scan the code: on the phone open WhatsApp > Settings > Linked devices > Link a device.",
+    Next.NEW_CODE: "Get a new code when you want to link again.",
+    Next.OPEN_PHONE: "Open WhatsApp on your phone.",
+    Next.HOST: "Ask your host to look at it.",
+    Next.STOP: "Ask your host to look at it.",
+}
+LOG_IN_AGAIN: Final = "Please log in."
+WRONG_CODE: Final = "That is not the code, or it holds no longer. Try again, or ask for a new one."
+TOO_MANY_TRIES: Final = "That was tried too often. Wait ten minutes, then ask for a new code."
+TOO_MANY_CODES: Final = "Codes were asked for too often. Wait ten minutes, then try again."
+DESK_AWAY: Final = "The gateway does not answer at the moment, so no code can be sent. Try again in a minute."
+NOT_FROM_HERE: Final = "This did not come from our page, or the page was too old. Nothing was changed; try again."
+TOO_LARGE: Final = "That is more than this page takes. Nothing was changed."
+NO_PAGE: Final = "There is no such page."
+NO_SUCH_ACCOUNT: Final = "There is no such account."
+HOST_DONE: Final = "It is asked for; it takes a moment until the account shows it."
+HOST_DELETES: Final = (
+    "This deletes for good the owner's link with WhatsApp, the stored keys and messages in transit, and the account."
+)
+LOGGED_OUT: Final = "You are logged out."
+LOGGED_OUT_EVERYWHERE: Final = "You are logged out everywhere."

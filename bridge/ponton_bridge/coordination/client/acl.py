@@ -9,7 +9,7 @@ import hashlib
 from typing import Final
 
 from ponton_bridge.coordination.client.wire import RedisAway, RedisRefused, Reply, Wires
-from ponton_bridge.coordination.contract import Keys
+from ponton_bridge.coordination.contract import FRONT_DESK, Keys
 from ponton_bridge.model.errors import HostError
 
 # What a shard's client really calls, held to it by a test: nothing else is allowed.
@@ -52,9 +52,12 @@ def desk_user_name(gateway: str) -> str:
 
 
 def desk_rules(gateway: str, password: str) -> list[str]:
-    """Give the ACL rules of the front desk's user: leave commands, await results, read heartbeats and states."""
+    """Give the ACL rules of the front desk's user: leave commands, await results, read heartbeats and states.
+
+    It also reads and answers the commands that the portal leaves for itself.
+    """
     secret = hashlib.sha256(password.encode()).hexdigest()
-    every = Keys(gateway, "").everybody
+    every, own = Keys(gateway, "").everybody, Keys(gateway, FRONT_DESK)
     return [
         "reset",
         "on",
@@ -64,6 +67,7 @@ def desk_rules(gateway: str, password: str) -> list[str]:
         f"(+xadd +expire ~{every}cmd)",
         f"(+blpop ~{every}res:*)",
         f"(+hgetall %R~{every}hb %R~{every}state)",
+        f"(+xread +xdel +del +rpush +expire ~{own.prefix}*)",
     ]
 
 

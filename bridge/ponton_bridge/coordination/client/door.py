@@ -77,14 +77,14 @@ class DoorClient:
 
     async def heartbeat(self, account: str) -> Heartbeat | None:
         """Give the last heartbeat, with the state told since; None when there is none, or Redis is away."""
-        beat, states = (await self.heartbeats([account])).get(account), {}
-        if beat:
-            with suppress(RedisAway):
-                states = await self._newest([account])
-        state = states.get(account)
-        if beat is None or state is None or (state.epoch, state.instance) != (beat.epoch, beat.instance):
-            return beat
-        return replace(beat, reason=state.reason, since=state.since, xmpp=state.xmpp, paired=state.paired)
+        return (await self.fresh([account])).get(account)
+
+    async def fresh(self, accounts: Sequence[str]) -> dict[str, Heartbeat]:
+        """Give the heartbeats that there are, each with the state told since; what Redis does not give is left out."""
+        beats, states = await self.heartbeats(accounts), dict[str, StateChange]()
+        with suppress(RedisAway):
+            states = await self._newest(beats)
+        return {account: _newer(beat, states.get(account)) for account, beat in beats.items()}
 
     async def heartbeats(self, accounts: Sequence[str]) -> dict[str, Heartbeat]:
         """Give the heartbeats that there are, read in pages; what Redis does not give is left out."""
@@ -95,12 +95,20 @@ class DoorClient:
 
     async def live_code(self, account: str) -> LiveCode | None:
         """Give the code that can be used now, its end by our clock; None when there is none. Raises RedisAway."""
-        key = self._keys(account).code
-        text, left = await self._wires.calls([["GET", key], ["PTTL", key]])
-        with suppress(ValueError, TypeError):  # none, or nothing that can be read
-            code = LiveCode.from_json(text)
-            return replace(code, expires=self._clock() + left / 1000) if left > 0 else None
-        return None
+        return (await self.live_codes([account])).get(account)
+
+    async def live_codes(self, accounts: Sequence[str]) -> dict[str, LiveCode]:
+        """Give the codes that can be used now, read in pages; accounts without one are left out. Raises RedisAway."""
+        found: dict[str, LiveCode] = {}
+        for start in range(0, len(accounts), PAGE):
+            page = accounts[start : start + PAGE]
+            keys = [self._keys(account).code for account in page]
+            replies = await self._wires.calls([[verb, key] for key in keys for verb in ("GET", "PTTL")])
+            for account, text, left in zip(page, replies[::2], replies[1::2], strict=True):
+                with suppress(ValueError, TypeError):  # none, or nothing that can be read
+                    if left > 0:
+                        found[account] = replace(LiveCode.from_json(text), expires=self._clock() + left / 1000)
+        return found
 
     async def states(self, after: str, seconds: float) -> list[tuple[str, StateChange]]:
         """Read which accounts changed after a cursor ('0' = from the start), waiting up to `seconds`.
@@ -195,3 +203,10 @@ class DoorClient:
         except NoAcl:
             return False
         return True
+
+
+def _newer(beat: Heartbeat, state: StateChange | None) -> Heartbeat:
+    """Give a heartbeat with the state that the same process told since."""
+    if state is None or (state.epoch, state.instance) != (beat.epoch, beat.instance):
+        return beat
+    return replace(beat, reason=state.reason, since=state.since, xmpp=state.xmpp, paired=state.paired)

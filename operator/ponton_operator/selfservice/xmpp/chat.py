@@ -23,10 +23,13 @@ _ALIASES: Final = {
     "relink": Ask.CODE,
     "pair": Ask.PAIR,
     "phone": Ask.PAIR,
+    "pause": Ask.PAUSE,
+    "resume": Ask.RESUME,
     "unlink": Ask.UNLINK,
     "logout": Ask.UNLINK,
     "delete": Ask.DELETE,
     "unregister": Ask.DELETE,
+    "export": Ask.EXPORT,
     "help": Ask.HELP,
     "?": Ask.HELP,
 }

@@ -35,8 +35,11 @@ MENU: Final = {
     "status": Entry(Ask.STATUS, "Status of the link"),
     "code": Entry(Ask.CODE, "New code to scan"),
     "pair": Entry(Ask.PAIR, "Link with a phone number", _NUMBER, "An 8-letter code to type on that phone is shown."),
-    "unlink": Entry(Ask.UNLINK, "End the link with WhatsApp", _SURE, words.UNLINK_CONFIRM.partition(" Write ")[0]),
-    "delete": Entry(Ask.DELETE, "Delete my account", _SURE, words.DELETE_CONFIRM.partition(" Write ")[0]),
+    "pause": Entry(Ask.PAUSE, "Pause the bridge, keep the link"),
+    "resume": Entry(Ask.RESUME, "Start the bridge again"),
+    "unlink": Entry(Ask.UNLINK, "End the link with WhatsApp", _SURE, words.off_chat(words.UNLINK_CONFIRM)),
+    "delete": Entry(Ask.DELETE, "Delete my account", _SURE, words.off_chat(words.DELETE_CONFIRM)),
+    "export": Entry(Ask.EXPORT, "What is stored about me"),
     "help": Entry(Ask.HELP, "Help"),
 }
 

@@ -1,0 +1,106 @@
+"""What the host sees of all accounts, and may do with each. Pure but for the store; called by the host's pages.
+
+Nothing of a conversation is here, and no number: states, counts, ages. Ten thousand accounts are filtered in memory.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from ponton_bridge.model.states import Phase
+from ponton_operator.plan.alarms import Alarms, find_alarms
+from ponton_operator.resources.account import BridgeAccount, Desired
+from ponton_operator.selfservice.accounts import AccountStore, age
+
+ROWS: Final = 50  # of one page of the table
+
+
+class Deed(StrEnum):
+    """What the host may do with an account; the values are the words in the addresses of the pages."""
+
+    START = "start"
+    STOP = "stop"
+    PARK = "park"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which accounts are shown: by phase and by reason ('' all), and which page of them (from 1)."""
+
+    phase: str = ""
+    reason: str = ""
+    page: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One page of the table; `found` counts all that were chosen, `phases` and `reasons` all there are."""
+
+    rows: Sequence[BridgeAccount]
+    found: int
+    page: int
+    pages: int
+    phases: dict[str, int]
+    reasons: dict[str, int]
+
+
+def table(accounts: Iterable[BridgeAccount], choice: Choice) -> Table:
+    """Choose, oldest first; a page that is not there is the nearest that is."""
+    everybody = list(accounts)
+    chosen = [
+        account
+        for account in everybody
+        if choice.phase in {"", account.status.phase} and choice.reason in {"", account.status.reason}
+    ]
+    chosen.sort(key=age)
+    pages = max(1, -(-len(chosen) // ROWS))
+    page = min(max(1, choice.page), pages)
+    return Table(
+        rows=chosen[(page - 1) * ROWS : page * ROWS],
+        found=len(chosen),
+        page=page,
+        pages=pages,
+        phases=dict(sorted(Counter(a.status.phase for a in everybody).items())),
+        reasons=dict(sorted(Counter(a.status.reason for a in everybody if a.status.reason).items())),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The gateway in figures."""
+
+    accounts: int
+    linked: int
+    failing: int
+    parked: int
+    alarms: Alarms
+
+
+def overview(accounts: Iterable[BridgeAccount], now: float) -> Overview:
+    """Sum up; `now` in seconds since 1970."""
+    everybody = list(accounts)
+    phases = Counter(account.status.phase for account in everybody)
+    return Overview(
+        accounts=len(everybody),
+        linked=sum(account.status.paired for account in everybody),
+        failing=phases[Phase.FAILED] + phases[Phase.DEGRADED],
+        parked=phases[Phase.PARKED],
+        alarms=find_alarms(everybody, Alarms(), now),
+    )
+
+
+async def do(accounts: AccountStore, name: str, deed: Deed) -> None:
+    """Do it. Raises NoSuchAccount, AccountsUnavailable."""
+    match deed:
+        case Deed.START:
+            await accounts.patch(name, desired=Desired.RUNNING)
+            await accounts.wake(name)
+        case Deed.STOP:
+            await accounts.patch(name, desired=Desired.STOPPED)
+        case Deed.PARK:
+            await accounts.patch(name, desired=Desired.PARKED)
+        case Deed.DELETE:
+            await accounts.delete(name)

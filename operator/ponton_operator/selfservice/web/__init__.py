@@ -1,0 +1,1 @@
+"""The portal: the self-service pages, the web door over the account service."""

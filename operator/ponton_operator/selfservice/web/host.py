@@ -1,0 +1,79 @@
+"""The host's pages: the gateway in figures, all accounts as a table, one account with its conditions and buttons.
+
+For those whom `spec.selfservice.portal.hosts` names; for everybody else these pages are not there. Accounts are named
+by their opaque names, in addresses and in the log; an owner's address is asked for by a form and stands in no URL.
+"""
+
+from typing import Final
+
+from starlette.responses import Response
+
+from ponton_bridge.model.jid import prepare_bare
+from ponton_operator.resources.account import BridgeAccount, account_name
+from ponton_operator.selfservice import hosting, words
+from ponton_operator.selfservice.accounts import NoSuchAccount
+from ponton_operator.selfservice.hosting import Choice, Deed
+from ponton_operator.selfservice.web.events import PortalEvent
+from ponton_operator.selfservice.web.gate import Visit
+
+_MAX_WORD: Final = 40  # characters of a phase or a reason
+_MAX_PAGE: Final = 6  # digits
+
+
+async def accounts(visit: Visit) -> Response:
+    """Show the overview and a page of the table."""
+    live = visit.portal.live
+    asked = visit.request.query_params
+    page = asked.get("page", "")[:_MAX_PAGE]
+    number = int(page) if page.isascii() and page.isdigit() else 1
+    choice = Choice(asked.get("phase", "")[:_MAX_WORD], asked.get("reason", "")[:_MAX_WORD], number)
+    known = live.accounts
+    table = hosting.table(known, choice)
+    beats = await live.beats([account.metadata.name for account in table.rows])
+    return visit.page(
+        "host.html", table=table, choice=choice, beats=beats, overview=hosting.overview(known, live.clock())
+    )
+
+
+async def find(visit: Visit) -> Response:
+    """Go to the account of an owner's address."""
+    name = account_name(visit.portal.limits.domain, prepare_bare(visit.form.get("jid", "")))
+    account = await visit.portal.accounts.get(name)
+    if account is None:
+        raise NoSuchAccount(words.NO_SUCH_ACCOUNT)
+    return visit.go(f"/host/account/{account.metadata.name}")
+
+
+async def account(visit: Visit) -> Response:
+    """Show one account."""
+    found = await _found(visit)
+    beats = await visit.portal.live.beats([found.metadata.name])
+    notice = await visit.portal.keep.take(visit.cookie)
+    beat = beats.get(found.metadata.name)
+    return visit.page("host_account.html", account=found, beat=beat, deeds=Deed, notice=notice)
+
+
+async def sure(visit: Visit) -> Response:
+    """Ask before an account is deleted."""
+    return visit.page("host_delete.html", account=await _found(visit))
+
+
+async def act(visit: Visit) -> Response:
+    """Do what a button says."""
+    found, deed = await _found(visit), visit.request.path_params["deed"]
+    name = found.metadata.name
+    if deed not in set(Deed):
+        return visit.page("error.html", 404, problem=visit.say(words.NO_PAGE))
+    if deed == Deed.DELETE and visit.form.get("sure") != "yes":
+        return visit.go(f"/host/account/{name}/delete")
+    await hosting.do(visit.portal.accounts, name, Deed(deed))
+    visit.portal.log(PortalEvent.HOST_ACTED, account=name, verb=deed, by=visit.account)
+    await visit.portal.keep.leave(visit.cookie, visit.say(words.HOST_DONE))
+    return visit.go(f"/host/account/{name}")
+
+
+async def _found(visit: Visit) -> BridgeAccount:
+    account = await visit.portal.accounts.get(visit.request.path_params["name"])
+    if account is None:
+        raise NoSuchAccount(words.NO_SUCH_ACCOUNT)
+    return account

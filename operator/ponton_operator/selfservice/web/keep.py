@@ -1,0 +1,160 @@
+"""What the portal keeps, all of it in Redis, so that replicas share it: sessions, logins under way, counts of tries.
+
+Nothing of it is worth keeping over a loss of Redis: people log in again. Cookies are kept as hashes, so that who reads
+Redis cannot use them; no key holds an address. Called by the pages; raises RedisAway.
+"""
+
+import hashlib
+import hmac
+import json
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from ponton_bridge.coordination.client.wire import RedisRefused, Reply, Wires
+from ponton_bridge.model.errors import HostError
+from ponton_operator.selfservice import words
+
+IDLE: Final = 3600  # seconds that a session lives without a visit
+LONGEST: Final = 12 * 3600  # seconds that it lives at all
+NOTICE: Final = 600  # seconds that a notice waits to be read
+LOGIN: Final = 600  # seconds that a code holds
+TRIES: Final = 5  # of codes, for one address in LOGIN seconds
+CODES: Final = 5  # that are sent to one address in LOGIN seconds
+DIGITS: Final = 8  # of a code: with TRIES tries one guess in 20 million logins succeeds
+CONNECTIONS: Final = 8  # as many as are kept open: Redis answers in 1 ms, and a new connection costs more than to wait
+
+
+class TooManyTries(HostError):
+    """More tries than a person needs; nothing was looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Who is logged in, and when that began (seconds since 1970)."""
+
+    owner: str
+    begun: float
+
+
+def fresh() -> str:
+    """Give the value of a new cookie: 256 bits."""
+    return secrets.token_urlsafe(32)
+
+
+def digest(*parts: str) -> str:
+    """Give a name for something that shall not be read in Redis."""
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+class Keep:
+    """One gateway's; `clock` gives seconds since 1970."""
+
+    def __init__(self, url: str, gateway: str, clock: Callable[[], float] = time.time) -> None:
+        self._wires = Wires(url, CONNECTIONS)
+        self._prefix = f"ponton:{gateway}:portal:"
+        self._clock = clock
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._wires.close()
+
+    # ---- sessions --------------------------------------------------------------------------------------------
+
+    async def open(self, owner: str) -> str:
+        """Begin a session; gives the new cookie, so that no cookie from before the login is worth anything."""
+        cookie = fresh()
+        session, mine = self._session(cookie), self._mine(owner)
+        await self._calls([
+            ["SET", session, json.dumps([owner, self._clock()]), "EX", IDLE],
+            ["SADD", mine, session],
+            ["EXPIRE", mine, LONGEST],
+        ])  # fmt: skip
+        return cookie
+
+    async def session(self, cookie: str) -> Session | None:
+        """Give the session of a cookie, and let it live on."""
+        text = await self._wires.call("GETEX", self._session(cookie), "EX", IDLE)
+        if not text:
+            return None
+        session = Session(*json.loads(text))
+        if self._clock() - session.begun < LONGEST:
+            return session
+        await self.end(cookie, session.owner)
+        return None
+
+    async def end(self, cookie: str, owner: str) -> None:
+        """End one session."""
+        session = self._session(cookie)
+        await self._calls([["DEL", session], ["SREM", self._mine(owner), session]])
+
+    async def end_all(self, owner: str) -> None:
+        """End all sessions of an owner."""
+        mine = self._mine(owner)
+        sessions = await self._wires.call("SMEMBERS", mine)
+        await self._calls([["DEL", session] for session in [*sessions, mine]])
+
+    async def leave(self, cookie: str, notice: str) -> None:
+        """Leave a sentence for the next page that this session sees."""
+        await self._wires.call("SET", self._prefix + "n:" + digest(cookie), notice, "EX", NOTICE)
+
+    async def take(self, cookie: str) -> str:
+        """Take the sentence that was left, '' when there is none."""
+        return str(await self._wires.call("GETDEL", self._prefix + "n:" + digest(cookie)) or "")
+
+    # ---- logins ----------------------------------------------------------------------------------------------
+
+    async def begin(self, cookie: str, owner: str) -> str:
+        """Begin a login of this browser; gives the code, which is to be sent to the owner. Raises TooManyTries."""
+        if not await self.allows("codes", owner, CODES, LOGIN):
+            raise TooManyTries(words.TOO_MANY_CODES)
+        code = "".join(secrets.choice("0123456789") for _ in range(DIGITS))
+        login = json.dumps([owner, digest(cookie, code)])
+        await self._wires.call("SET", self._login(cookie), login, "EX", LOGIN)
+        return code
+
+    async def begun(self, cookie: str) -> bool:
+        """Tell whether a login of this browser waits for its code."""
+        return bool(await self._wires.call("GET", self._login(cookie)))
+
+    async def finish(self, cookie: str, code: str) -> str:
+        """Give the owner whose code this is, '' when it is none (any more). Raises TooManyTries.
+
+        A try is counted before it is looked at, and a code is good for one login.
+        """
+        text = await self._wires.call("GET", self._login(cookie))
+        if not text:
+            return ""
+        owner, expected = json.loads(text)
+        if not await self.allows("tries", owner, TRIES, LOGIN):
+            raise TooManyTries(words.TOO_MANY_TRIES)
+        given = "".join(character for character in code if character.isdigit())
+        if not hmac.compare_digest(expected, digest(cookie, given)):
+            return ""
+        return str(owner) if await self._wires.call("DEL", self._login(cookie)) else ""
+
+    async def allows(self, kind: str, who: str, most: int, seconds: int) -> bool:
+        """Count one more of a kind for somebody; whether there were at most so many in these seconds."""
+        key = self._prefix + f"r:{kind}:" + digest(who)
+        count, _ = await self._calls([["INCR", key], ["EXPIRE", key, seconds, "NX"]])
+        return int(count) <= most
+
+    # ---- inside ----------------------------------------------------------------------------------------------
+
+    def _session(self, cookie: str) -> str:
+        return self._prefix + "s:" + digest(cookie)
+
+    def _mine(self, owner: str) -> str:
+        return self._prefix + "o:" + digest(owner)
+
+    def _login(self, cookie: str) -> str:
+        return self._prefix + "l:" + digest(cookie)
+
+    async def _calls(self, commands: list[list[str | float]]) -> list[Reply]:
+        replies = await self._wires.calls(commands)
+        for reply in replies:
+            if isinstance(reply, RedisRefused):
+                raise reply
+        return replies

@@ -1,0 +1,109 @@
+"""Logging in by a one-time code that the front desk says to the owner over XMPP, and logging out."""
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.responses import Response
+
+from ponton_bridge.coordination.contract import FRONT_DESK, LoginMessage, Verb
+from ponton_bridge.model.errors import HostError, OwnerError
+from ponton_bridge.model.jid import prepare_bare
+from ponton_operator.selfservice import languages, words
+from ponton_operator.selfservice.web.events import PortalEvent
+from ponton_operator.selfservice.web.gate import LANGUAGE_COOKIE, YEAR, Visit, set_cookie, status_of
+from ponton_operator.selfservice.web.keep import LOGIN, TooManyTries
+
+DESK_SECONDS: Final = 5.0  # how long a page waits for the front desk
+ADDRESS_LOGINS: Final = 30  # codes asked for from one address in LOGIN seconds
+_MAX_TYPED: Final = 40  # characters of a code as somebody types it
+
+
+async def index(visit: Visit) -> Response:
+    """Send everybody where they belong."""
+    return visit.go("/account" if visit.owner else "/login")
+
+
+async def form(visit: Visit) -> Response:
+    """Ask for the address."""
+    return visit.go("/account") if visit.owner else visit.page("login.html", jid="")
+
+
+async def begin(visit: Visit) -> Response:
+    """Have a code sent; the answer is the same for every address."""
+    typed = visit.form.get("jid", "")
+    try:
+        await _send(visit, prepare_bare(typed))
+    except (OwnerError, HostError) as problem:
+        status = 429 if isinstance(problem, TooManyTries) else status_of(problem)
+        return visit.page("login.html", status, jid=typed, problem=visit.told(problem))
+    visit.portal.log(PortalEvent.LOGIN_BEGUN)
+    return visit.go("/login/code")
+
+
+async def _send(visit: Visit, owner: str) -> None:
+    portal = visit.portal
+    if not await portal.keep.allows("logins", visit.address, ADDRESS_LOGINS, LOGIN):
+        portal.log(PortalEvent.LIMITED, "warning", kind="logins")
+        raise TooManyTries(words.TOO_MANY_CODES)
+    code = await portal.keep.begin(visit.cookie, owner)
+    asked = LoginMessage(owner, code, visit.language)
+    result = await portal.door.command(FRONT_DESK, Verb.LOGIN, asked.to_json(), DESK_SECONDS, DESK_SECONDS)
+    if result is None:
+        raise HostError(words.DESK_AWAY)
+    if not result.ok:
+        raise HostError(result.sentence or words.DESK_AWAY)
+
+
+async def code_form(visit: Visit) -> Response:
+    """Ask for the code."""
+    if visit.owner or not await visit.portal.keep.begun(visit.cookie):
+        return visit.go("/login")
+    return visit.page("code.html")
+
+
+async def finish(visit: Visit) -> Response:
+    """Take the code: the browser gets a new cookie, the old one is worth nothing from now on."""
+    portal = visit.portal
+    try:
+        owner = await portal.keep.finish(visit.cookie, visit.form.get("code", "")[:_MAX_TYPED])
+    except TooManyTries as problem:
+        portal.log(PortalEvent.LIMITED, "warning", kind="tries")
+        return visit.page("code.html", 429, problem=visit.told(problem))
+    if not owner:
+        portal.log(PortalEvent.LOGIN_REFUSED, "warning")
+        return visit.page("code.html", 400, problem=visit.say(words.WRONG_CODE))
+    if visit.owner:
+        await portal.keep.end(visit.cookie, visit.owner)
+    visit.owner = owner
+    response = visit.go("/account")
+    set_cookie(visit, response, await portal.keep.open(owner))
+    portal.log(PortalEvent.LOGGED_IN, account=visit.account)
+    return response
+
+
+async def leave(visit: Visit) -> Response:
+    """Log out here, or everywhere."""
+    everywhere = visit.form.get("everywhere") == "yes"
+    if everywhere:
+        await visit.portal.keep.end_all(visit.owner)
+    else:
+        await visit.portal.keep.end(visit.cookie, visit.owner)
+    visit.portal.log(PortalEvent.LOGGED_OUT, account=visit.account, everywhere=everywhere)
+    visit.owner = ""
+    sentence = words.LOGGED_OUT_EVERYWHERE if everywhere else words.LOGGED_OUT
+    return visit.page("login.html", jid="", notice=visit.say(sentence))
+
+
+async def language(visit: Visit) -> Response:
+    """Take the language that somebody chose, and show the page again on which they were."""
+    chosen, back = visit.form.get("language", ""), visit.form.get("back", "")
+    site = visit.portal.site
+    inside = back.removeprefix(site.prefix)
+    parts = urlsplit(inside)
+    ours = not parts.netloc and not parts.scheme and inside.startswith("/") and not inside.startswith(("//", "/\\"))
+    response = visit.go(inside if ours else "/")
+    if chosen in languages.NAMES:
+        response.set_cookie(
+            LANGUAGE_COOKIE, chosen, max_age=YEAR, path="/", secure=site.secure, httponly=True, samesite="lax"
+        )
+    return response

@@ -1,0 +1,1 @@
+"""Tests of the self-service page in a real browser."""
