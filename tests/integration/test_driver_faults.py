@@ -1,8 +1,7 @@
-"""The neonize driver when WhatsApp misbehaves: every way in which a link can change is told with its reason."""
+"""Every driver when WhatsApp misbehaves: every way in which a link can change is told with its reason."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -11,7 +10,7 @@ from ponton_bridge.model.address import Address
 from ponton_bridge.model.errors import WhatsAppError
 from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp import port
-from tests.integration.driver_bed import Scene, scene, until, who
+from tests.integration.driver_bed import KINDS, Scene, scene, until, who
 from tests.sandbox.client import SandboxClient
 from tests.sandbox.harness import running_sandbox
 
@@ -25,10 +24,16 @@ async def sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[San
         yield running
 
 
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each driver in turn."""
+    return str(request.param)
+
+
 @pytest_asyncio.fixture(loop_scope="module")
-async def fresh(sandbox: SandboxClient, tmp_path: Path) -> AsyncIterator[Scene]:
+async def fresh(sandbox: SandboxClient, tmp_path: Path, kind: str) -> AsyncIterator[Scene]:
     """Alice and Bob, and a driver that is not started; all knobs are turned back afterwards."""
-    async with scene(sandbox, tmp_path) as made:
+    async with scene(sandbox, tmp_path, kind) as made:
         yield made
     await sandbox.clear_faults()
 
@@ -154,63 +159,15 @@ async def test_store_that_cannot_be_opened(fresh: Scene) -> None:
     await fresh.driver.link(Reason.FAILED)
 
 
-ODD: dict[str, dict[str, Any]] = {
-    "typing of a new kind": {
-        "tag": "chatstate",
-        "content": [{"tag": "composing", "attrs": {"media": "video"}}],
-    },
-    "receipt of a new kind": {"tag": "receipt", "attrs": {"type": "view", "id": "3EB0", "t": "1795000000"}},
-}
-
-
-@pytest.mark.parametrize("name", ODD)
-async def test_odd_stanza_does_not_leave_us_deaf(linked: Scene, name: str) -> None:
-    """The library's event stream dies of it; this is seen at once, counted, and a start hears again."""
-    odd = ODD[name] | {"attrs": ODD[name].get("attrs", {}) | {"from": {"jid": linked.bob.lid}}}
-    before = len(linked.driver.heard)
-    await linked.sandbox.stanza(linked.alice, odd, linked.device)
-    await linked.driver.link(Reason.EVENTS_STALLED)
-    assert port.Lost("event_stream") in linked.driver.heard[before:]
-    before = len(linked.driver.heard)
-    await linked.driver.call("start")
-    await linked.driver.link(Reason.CONNECTED, since=before)
-    await still_works(linked)
-
-
-async def test_odd_stanzas_without_end(linked: Scene) -> None:
-    """Somebody who sends them again and again costs a little each time, and never the link."""
-    odd = ODD["typing of a new kind"] | {"attrs": {"from": {"jid": linked.bob.lid}}}
-    first = 0
-    for round_ in range(12):
-        before = len(linked.driver.heard)
-        await linked.sandbox.stanza(linked.alice, odd, linked.device)
-        await linked.driver.link(Reason.EVENTS_STALLED, since=before)
-        await linked.driver.call("start")
-        await linked.driver.link(Reason.CONNECTED, since=before)
-        first = first or linked.driver.descriptors
-        await still_works(linked, f"round {round_}")
-    assert linked.driver.descriptors <= first + 5 * 12  # the library never closes its store: 4 each were measured
-
-
-async def test_nothing_is_acknowledged_once_the_stream_is_dead(linked: Scene) -> None:
-    """Messages behind an odd stanza wait at WhatsApp for the new client."""
-    odd = ODD["typing of a new kind"] | {"attrs": {"from": {"jid": linked.bob.lid}}}
-    await linked.sandbox.stanza(linked.alice, odd, linked.device)
-    await linked.driver.link(Reason.EVENTS_STALLED)
-    await linked.bob.burst(linked.alice, 5, prefix="behind ")
-    await linked.driver.call("start")
-    for number in range(5):
-        await linked.driver.text(f"behind {number}")
-
-
 async def test_message_without_an_answer(linked: Scene) -> None:
-    """No word from the server in our time: uncertain, and a second one behind it was surely not sent."""
+    """No word from the server in our time is uncertain, and the next message goes."""
     await linked.sandbox.fault("missing_ack", linked.alice, count=1)
     with pytest.raises(port.SendUncertain):
         await linked.driver.send(who(linked.bob), "who knows", seconds=0.5)
-    with pytest.raises(port.NotConnected):
-        await linked.driver.send(who(linked.bob), "surely not", seconds=0.5)
-    assert "surely not" not in str(await linked.bob.inbox(kinds="message"))
+    before = len(linked.driver.heard)
+    await linked.sandbox.fault("drop", linked.alice)  # neonize sends nothing more for 75 s on this connection
+    await linked.driver.link(Reason.CONNECTED, since=before)
+    await still_works(linked)
 
 
 @pytest.mark.parametrize(("number", "error"), [(463, port.NewContactsBlocked), (479, port.SendRefused)])
@@ -256,9 +213,12 @@ async def test_silent_connection_is_noticed(linked: Scene) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-async def test_nobody_scans(tmp_path: Path) -> None:
+async def test_nobody_scans(tmp_path: Path, kind: str) -> None:
     """The only code of a server that gives one runs out; this is told, and a new attempt shows a new code."""
-    async with running_sandbox(tmp_path, fresh_count=100, qr_refs=1) as sandbox, scene(sandbox, tmp_path) as fresh:
+    async with (
+        running_sandbox(tmp_path, fresh_count=100, qr_refs=1) as sandbox,
+        scene(sandbox, tmp_path, kind) as fresh,
+    ):
         await fresh.driver.call("start")
         first = await fresh.driver.hear(port.Code)
         failed = await fresh.driver.hear(port.PairingFailed, patience=90)  # a minute of the library's own clock
