@@ -6,6 +6,7 @@ import (
 	"errors"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 
 	"go.mau.fi/whatsmeow"
 	"go.mau.fi/whatsmeow/types"
@@ -49,13 +50,13 @@ func logout(ctx context.Context, client *whatsmeow.Client, _ nothing) (any, erro
 	return nil, client.Logout(ctx)
 }
 
-// statsCall is also the ping: it needs neither client nor disk.
+// statsCall is also the ping: it needs neither client nor disk, and stops nothing.
 func statsCall(_ context.Context, c *core, _ json.RawMessage) (any, error) {
-	var memory runtime.MemStats
-	runtime.ReadMemStats(&memory)
+	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(heap)
 	client, err := c.current()
 	return object{
-		"goroutines": runtime.NumGoroutine(), "heap": memory.HeapAlloc, "held": c.wire.waiting(),
+		"goroutines": runtime.NumGoroutine(), "heap": heap[0].Value.Uint64(), "held": c.wire.waiting(),
 		"connected": err == nil && client.IsConnected() && client.IsLoggedIn(),
 	}, nil
 }

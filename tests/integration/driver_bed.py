@@ -77,6 +77,12 @@ class Driven:
         return self._child.pid
 
     @property
+    def core(self) -> int:
+        """The process id of its core, 0 while there is none."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return int(children[0]) if children else 0
+
+    @property
     def descriptors(self) -> int:
         """How many files and sockets the child has open."""
         return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())

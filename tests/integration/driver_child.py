@@ -26,6 +26,7 @@ class Child:
         make = program.neonize if driver == place.NEONIZE else partial(program.core, found or Path("missing"))
         self.driver = make(folder / "whatsapp.db")
         self.tasks: set[asyncio.Task[None]] = set()
+        self.holding = False
 
     def say(self, *line: object) -> None:
         """Write one line."""
@@ -37,16 +38,21 @@ class Child:
         try:
             async for delivery in self.driver.events():
                 self.say("event", delivery.event)
-                if delivery.token is not None:
+                if delivery.token is not None and not self.holding:
                     self.driver.acknowledge(delivery.token)
         except PontonError as error:
             self.say("event", error)
         self.say("end")
 
+    async def hold(self, *, on: bool) -> None:
+        """Keep what comes unacknowledged, as a shard does whose disk is slow."""
+        self.holding = on
+
     async def do(self, number: int, method: str, arguments: tuple[object, ...], keywords: dict[str, object]) -> None:
         """Carry out one call."""
         try:
-            self.say("answer", number, await getattr(self.driver, method)(*arguments, **keywords))
+            asked = self if method == "hold" else self.driver
+            self.say("answer", number, await getattr(asked, method)(*arguments, **keywords))
         except PontonError as error:
             self.say("error", number, error)
 

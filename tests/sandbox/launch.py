@@ -31,6 +31,7 @@ CONFIG_VARIABLE = "SANDBOX_CONFIG"
 # The core as `make core` builds it for tests: it takes the root key of SANDBOX_ROOT, and is found first on the path.
 CORE_FOLDER = Path(__file__).resolve().parents[2] / ".tools" / "core-sandbox"
 ROOT_VARIABLE = "SANDBOX_ROOT"
+DRIVER_VARIABLE = "SANDBOX_DRIVER"  # core or neonize: what shards are to use, for a whole run of tests, demo or chaos
 OPTIONS_WITH_VALUE = frozenset({"-X", "-W"})  # of the interpreter, when they stand before the program
 
 
@@ -63,6 +64,9 @@ def sandboxed(argv: Sequence[str], env: Mapping[str, str], config: str | Path) -
     (['python3', '-P', '.../launch.py', 'sandbox.json', '-m', 'ponton_bridge.cli', 'shard'], {'HTTPS_PROXY': ...})
     """
     interpreter, options, program = _split(argv)
+    driver = os.environ.get(DRIVER_VARIABLE, "")
+    if driver and program[-1:] == ["shard"]:
+        env = {"PONTON_WHATSAPP": driver, **env}
     return [interpreter, "-P", *options, __file__, str(config), *program], environment(env, config)
 
 
