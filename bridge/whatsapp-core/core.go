@@ -40,12 +40,13 @@ type core struct {
 	container *sqlstore.Container
 	mark      mark
 
-	life    sync.Mutex // one connect or disconnect at a time
-	mu      sync.Mutex // guards what follows; never held while whatsmeow works, whose handlers take it
-	client  *whatsmeow.Client
-	account types.JID // the device that is linked, or was last
-	gone    bool      // WhatsApp has ended that link, and whatsmeow is about to delete its keys
-	unclean bool      // the last end was none: what the phone changed meanwhile may be missing in the store
+	life      sync.Mutex // one connect or disconnect at a time
+	mu        sync.Mutex // guards what follows; never held while whatsmeow works, whose handlers take it
+	client    *whatsmeow.Client
+	account   types.JID // the device that is linked, or was last
+	gone      bool      // WhatsApp has ended that link, and whatsmeow is about to delete its keys
+	unclean   bool      // the last end was none: what the phone changed meanwhile may be missing in the store
+	repairing bool      // and is being fetched again
 }
 
 func newCore(w *wire, container *sqlstore.Container, path string) *core {
@@ -205,12 +206,10 @@ func (c *core) call(name string, frame json.RawMessage) (value any, err error) {
 // repair fetches all app state again after an unclean end: whatsmeow notes a collection's version before it tells what
 // has changed, so what a crash swallowed would never come. What it brings is the state as it is, not news.
 func (c *core) repair(client *whatsmeow.Client) {
-	c.mu.Lock()
-	due := c.unclean && c.client == client
-	c.mu.Unlock()
-	if !due {
+	if !c.repairs(client, true) {
 		return
 	}
+	defer c.repairs(client, false)
 	time.Sleep(resyncAfter)
 	ctx, cancel := context.WithTimeout(context.Background(), resyncTime)
 	defer cancel()
@@ -223,6 +222,17 @@ func (c *core) repair(client *whatsmeow.Client) {
 	c.unclean = false
 	c.mu.Unlock()
 	c.wire.tell(object{"e": "Repaired"})
+}
+
+// repairs notes that a repair begins or has ended; tells whether one may begin: it is due, and none is under way.
+func (c *core) repairs(client *whatsmeow.Client, begins bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if begins && (!c.unclean || c.repairing || c.client != client) {
+		return false
+	}
+	c.repairing = begins
+	return true
 }
 
 // end closes the connection, if that goes quickly: the shard is gone, and so are we.

@@ -147,6 +147,29 @@ func TestUncleanEndIsSeen(t *testing.T) {
 	}
 }
 
+// After an unclean end one repair is under way at a time, of the present client, until one has succeeded.
+func TestRepairsOneByOne(t *testing.T) {
+	c, _, path := newTestCore(t)
+	device, err := c.container.GetFirstDevice(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	present := newClient(device)
+	c.put(present)
+	if c.repairs(present, true) {
+		t.Fatal("nothing was to be repaired")
+	}
+	c = newCore(c.wire, c.container, path)
+	c.put(present)
+	if c.repairs(newClient(device), true) || !c.repairs(present, true) || c.repairs(present, true) {
+		t.Fatal("not one repair of the present client")
+	}
+	c.repairs(present, false)
+	if !c.repairs(present, true) {
+		t.Fatal("one that failed is not tried again")
+	}
+}
+
 // A link that has ended is not opened again while its keys are being deleted.
 func TestKeysOfAnEndedLinkAreWaitedFor(t *testing.T) {
 	c, _, _ := newTestCore(t)
