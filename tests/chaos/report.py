@@ -16,7 +16,7 @@ from ponton_bridge.whatsapp.core_driver import place
 from tests.chaos.history import Direction, Outcome, judge, unexcused
 from tests.chaos.recovery import Window, percentile, recovery, within
 from tests.chaos.run import Books, Run
-from tests.sandbox.launch import CORE_FOLDER, DRIVER_VARIABLE
+from tests.sandbox.launch import driver
 
 HALF_BACK: Final = 3.0  # seconds until half of the crashed shards are bridged again
 ALL_BACK: Final = 8.0  # seconds for 99 of 100
@@ -75,12 +75,6 @@ def _out(books: Books, outcome: Outcome) -> list[Row]:
         Row("XMPP -> WhatsApp: sent again by clients", books.resent),
         Row("XMPP -> WhatsApp: of these recognised by shards", books.repeated),
     ]
-
-
-def driver() -> str:
-    """Give the driver that shards of this run have."""
-    core = CORE_FOLDER / place.PROGRAM
-    return place.chosen(os.environ.get(DRIVER_VARIABLE, ""), core if core.exists() else None)
 
 
 def _in(run: Run, outcome: Outcome) -> list[Row]:

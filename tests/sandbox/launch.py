@@ -32,6 +32,7 @@ CONFIG_VARIABLE = "SANDBOX_CONFIG"
 CORE_FOLDER = Path(__file__).resolve().parents[2] / ".tools" / "core-sandbox"
 ROOT_VARIABLE = "SANDBOX_ROOT"
 DRIVER_VARIABLE = "SANDBOX_DRIVER"  # core or neonize: what shards are to use, for a whole run of tests, demo or chaos
+USUAL_DRIVER = "neonize"  # of a run that says nothing; what is particular to one driver names it
 OPTIONS_WITH_VALUE = frozenset({"-X", "-W"})  # of the interpreter, when they stand before the program
 
 
@@ -64,10 +65,14 @@ def sandboxed(argv: Sequence[str], env: Mapping[str, str], config: str | Path) -
     (['python3', '-P', '.../launch.py', 'sandbox.json', '-m', 'ponton_bridge.cli', 'shard'], {'HTTPS_PROXY': ...})
     """
     interpreter, options, program = _split(argv)
-    driver = os.environ.get(DRIVER_VARIABLE, "")
-    if driver and program[-1:] == ["shard"]:
-        env = {"PONTON_WHATSAPP": driver, **env}
+    if program[-1:] == ["shard"]:
+        env = {"PONTON_WHATSAPP": driver(), **env}
     return [interpreter, "-P", *options, __file__, str(config), *program], environment(env, config)
+
+
+def driver() -> str:
+    """The WhatsApp driver of this run's shards, where their test says nothing else."""
+    return os.environ.get(DRIVER_VARIABLE, USUAL_DRIVER)
 
 
 def environment(env: Mapping[str, str], config: str | Path) -> dict[str, str]:
