@@ -258,8 +258,8 @@ class Outgoing:
         journal.set(LIMITS_KEY, self._limiter.save())
         keeps_id = driver.capabilities.chosen_message_id
         # A row has had its id since it was journaled; one of an older release gets it here.
-        late = message_id(self._account.config.owner, "", row.id) if keeps_id else None
-        return _Begun(driver, journal.chosen(row.id, late))
+        chosen = journal.chosen(row.id, message_id(self._account.config.owner, "", row.id))
+        return _Begun(driver, chosen if keeps_id else None)
 
     async def _hand_over(self, begun: "_Begun", row: Row, stanza: Element, send: Send) -> PontonError | None:
         """Send, and forget the row together with noting its id pair; gives WhatsApp's error if it has one.
