@@ -66,6 +66,17 @@ async def test_calls_are_answered(tmp_path: Path) -> None:
         assert "after" == await one.call("any", seconds=PATIENCE, v="after")
 
 
+async def test_core_knows_nothing_of_the_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets the way out (proxy, authorities) and Go's limits, and none of the shard's own settings."""
+    monkeypatch.setenv("PONTON_SECRETS", "/secrets")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy")
+    async with running(tmp_path) as (one, _, _):
+        raw = (tmp_path.joinpath("/proc", str(one.pid), "environ")).read_bytes()
+    given = dict(each.split("=", 1) for each in raw.decode().split("\0") if "=" in each)
+    assert ("http://proxy", "50", "24MiB") == (given["HTTPS_PROXY"], given["GOGC"], given["GOMEMLIMIT"])
+    assert [] == [name for name in given if name.startswith("PONTON_")]
+
+
 async def test_large_frames(tmp_path: Path) -> None:
     """An address book of megabytes comes through in one piece."""
     async with running(tmp_path) as (one, _, _):

@@ -19,6 +19,7 @@ PING_EVERY: Final = 2.5  # seconds
 PING_PATIENCE: Final = 4.0  # seconds; a stopped or hanging core is ended within the sum of both
 END_SECONDS: Final = 2.0  # from the end of the socket to that of the process
 ENVIRONMENT: Final = {"GOGC": "50", "GOMEMLIMIT": "24MiB"}  # 2 MiB less, no slower (measured)
+OURS: Final = "PONTON_"  # variables of the shard, which are nothing to the core
 
 Frame = dict[str, Any]
 
@@ -62,7 +63,7 @@ class Child:
                 pass_fds=(theirs.fileno(),),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
-                env=os.environ | ENVIRONMENT,
+                env={name: value for name, value in os.environ.items() if not name.startswith(OURS)} | ENVIRONMENT,
             )
         except BaseException:
             self._writer.close()
