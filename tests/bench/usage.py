@@ -1,4 +1,7 @@
-"""What a process uses, as Linux counts it: CPU seconds and memory. Used by the benches for processes of the product."""
+"""What a process uses, as Linux counts it: CPU seconds and memory. Used by the benches for processes of the product.
+
+A shard is counted together with its WhatsApp core, which is a process of its own.
+"""
 
 import os
 import re
@@ -7,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ponton_bridge.whatsapp.core_driver import place
 from tests.harness.local import children
 
 _MIB = 1024.0  # KiB
@@ -22,10 +26,15 @@ class Memory:
     rss: float
 
 
+def whole(pid: int) -> list[int]:
+    """Give a process and the core that it has, if it has one."""
+    return [pid, *(one for one in children(pid) if Path(f"/proc/{one}/comm").read_text().strip() == place.PROGRAM)]
+
+
 def cpu_seconds(pid: int) -> float:
     """Give the CPU time that a process used so far, user and system, all threads (proc(5), stat fields 14 and 15)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) * _TICK
+    stats = (Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split() for one in whole(pid))
+    return sum(int(fields[11]) + int(fields[12]) for fields in stats) * _TICK
 
 
 def child(pid: int, *words: str) -> int:
@@ -44,7 +53,8 @@ def per_message(before: Mapping[str, float], after: Mapping[str, float], count: 
 
 def memory(pid: int) -> Memory:
     """Give a process's memory now."""
-    return read_rollup(Path(f"/proc/{pid}/smaps_rollup").read_text())
+    parts = [read_rollup(Path(f"/proc/{one}/smaps_rollup").read_text()) for one in whole(pid)]
+    return Memory(*(sum(getattr(part, name) for part in parts) for name in ("pss", "private", "rss")))
 
 
 def read_rollup(text: str) -> Memory:

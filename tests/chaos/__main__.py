@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.chaos.heavy import KILLS, WAITING, heavy
+from tests.chaos.heavy import KILLS, VICTIMS, WAITING, heavy
 from tests.chaos.report import Row, evidence, keep, machine, rows, table
 from tests.chaos.rogue import rogue
 from tests.chaos.run import FULL, SHORT, Profile, Run, played
@@ -27,7 +27,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=None, help="the same seed plans the same storm")
     parser.add_argument("--short", action="store_true", help="four owners and a minute")
-    parser.add_argument("--heavy", action="store_true", help="one account, 3,000 waiting, 100 kills instead")
+    parser.add_argument(
+        "--heavy", action="store_true", help="one account, 3,000 waiting, 100 kills, by each driver instead"
+    )
     parser.add_argument("--size", type=float, default=1.0, help="of the heavy case; 0.1 is a tenth of it")
     parser.add_argument("--keep", type=Path, default=None, help="leave all files in this folder")
     return parser.parse_args()
@@ -56,7 +58,11 @@ async def main() -> int:
     folder.chmod(0o755)
     try:
         if args.heavy:
-            found = await heavy(folder, seed, say, int(WAITING * args.size), int(KILLS * args.size))
+            found = []
+            for driver in VICTIMS:
+                (folder / driver).mkdir()
+                waiting, kills = int(WAITING * args.size), int(KILLS * args.size)
+                found += await heavy(folder / driver, seed, say, driver, waiting, kills)
         else:
             run, found = await storm(folder, SHORT if args.short else FULL, seed, say)
             if args.keep:

@@ -1,17 +1,24 @@
-"""The worst case for neonize: one account, thousands of messages waiting, a hundred kills just after connecting.
+"""The worst case for a WhatsApp library: thousands of messages waiting, a hundred kills just after connecting.
 
-What it loses here is its own limit (docs/features.md); the figures are printed and have no bound, but a loss that
-neonize does not explain, or anything doubled, is a fault of ours all the same. `python -m tests.chaos --heavy`.
+With the core nothing may be lost, doubled or out of order, whether the core, the shard or both are killed. What
+neonize loses here is its own limit (docs/features.md); its figures are printed beside and have no bound, but a loss
+that neonize does not explain, or anything doubled, is a fault of ours all the same. `python -m tests.chaos --heavy`.
 """
 
 import asyncio
+import contextlib
+import os
 import random
+import signal
 import ssl
 import time
+from enum import StrEnum
 from pathlib import Path
+from typing import Final
 from urllib.request import urlopen
 
 from ponton_bridge.model.states import Reason
+from ponton_bridge.whatsapp.core_driver import place
 from tests.chaos.history import Direction, Seen, Token, judge, unexcused
 from tests.chaos.person import Person
 from tests.chaos.report import Row, zero
@@ -34,8 +41,21 @@ QUIET = 120.0  # seconds for the rest to arrive after the last kill
 CHAT = ("o0", "c0")
 
 
-async def heavy(folder: Path, seed: int, say: Say, waiting: int = WAITING, kills: int = KILLS) -> list[Row]:
-    """Play it; gives the rows."""
+class Victim(StrEnum):
+    """What is killed."""
+
+    SHARD = "shard"  # a core ends with it
+    CORE = "core"
+    BOTH = "both"
+
+
+VICTIMS: Final = {place.CORE: tuple(Victim), place.NEONIZE: (Victim.SHARD,)}
+
+
+async def heavy(
+    folder: Path, seed: int, say: Say, driver: str, waiting: int = WAITING, kills: int = KILLS
+) -> list[Row]:
+    """Play it with one driver; gives the rows."""
     dice = random.Random(seed)
     local = OWNER.partition("@")[0]
     async with (
@@ -45,7 +65,7 @@ async def heavy(folder: Path, seed: int, say: Say, waiting: int = WAITING, kills
     ):
         phone = await sandbox.account(push_name="o0", contacts=["c0"])
         contact = await sandbox.contact("c0")
-        shard = ShardProcess(prosody, redis.url, sandbox.config_file or Path(), folder)
+        shard = ShardProcess(prosody, redis.url, sandbox.config_file or Path(), folder, PONTON_WHATSAPP=driver)
         person = Person(prosody, local, "pw")
         online = asyncio.create_task(person.run())
         acknowledged = Acknowledgements(sandbox, {"o0": phone})
@@ -59,10 +79,12 @@ async def heavy(folder: Path, seed: int, say: Say, waiting: int = WAITING, kills
             await phone.synced(await phone.scan(picture.read(content)))
             await shard.stop()
             ids = await contact.burst(to=phone, count=waiting, prefix="in-o0-c0-")
-            say(f"{waiting} messages wait")
-            struck = [await _strike(shard, dice.uniform(0, AFTER), acknowledged) for _ in range(kills)]
+            say(f"{waiting} messages wait for {driver}")
+            storm = Storm(shard, acknowledged)
+            for number in range(kills):
+                await storm.strike(VICTIMS[driver][number % len(VICTIMS[driver])], dice.uniform(0, AFTER))
             say(f"{kills} kills are done")
-            await shard.start()
+            await storm.connected()
             await until(lambda: _idle(phone), timeout=QUIET, what="an empty outbox at WhatsApp")
             assert 0 == await shard.stop()  # which brings over what is journaled
             view = [(key, token) for key, one in await person.view() if (token := Token.read(one.text))]
@@ -74,26 +96,58 @@ async def heavy(folder: Path, seed: int, say: Say, waiting: int = WAITING, kills
         outcome = judge(sent, [Seen(*CHAT, Direction.IN, token, key) for key, token in view], ())
         known = dict(zip(sent, ids, strict=True))
         has = {"o0": await asyncio.to_thread(journaled, shard.store / "journal.db")}
+        excused = {"o0": storm.struck}
+        if driver == place.CORE:
+            own = [zero("core: lost", outcome.lost), zero("core: out of order", outcome.reordered)]
+        else:
+            own = [
+                Row("neonize: lost inside neonize", len(outcome.lost)),
+                zero("neonize: lost in any other way", unexcused(outcome.lost, known, acknowledged.at, excused, has)),
+                Row("neonize: out of order (beyond 2,048 at once)", len(outcome.reordered)),
+            ]
         return [
-            Row("waiting messages", outcome.sent),
-            Row("kills just after connecting", len(struck)),
-            Row("lost inside neonize", len(outcome.lost)),
-            zero("lost in any other way", unexcused(outcome.lost, known, acknowledged.at, {"o0": struck}, has)),
-            zero("doubled", outcome.doubled),
-            Row("out of order (neonize beyond 2,048 at once)", len(outcome.reordered)),
+            Row(f"{driver}: waiting messages", outcome.sent),
+            Row(f"{driver}: kills just after connecting", len(storm.struck)),
+            *own,
+            zero(f"{driver}: doubled", outcome.doubled),
         ]
 
 
-async def _strike(shard: ShardProcess, after: float, acknowledged: Acknowledgements) -> float:
-    """Start, wait for CONNECTED, and kill so many seconds later; gives the moment of the kill."""
-    before = _connected(shard)
-    await shard.start()
-    await until(lambda: _connected(shard) > before, timeout=CONNECT, what="a connected shard")
-    await asyncio.sleep(after)
-    moment = time.time()
-    await shard.kill()
-    await acknowledged.look()  # before the next login pushes them out of the sandbox's trace
-    return moment
+class Storm:
+    """The kills of one shard; `struck` has their moments."""
+
+    def __init__(self, shard: ShardProcess, acknowledged: Acknowledgements) -> None:
+        self.struck: list[float] = []
+        self._shard, self._acknowledged = shard, acknowledged
+        self._running = False
+        self._seen = 0  # times that the shard had been connected when it was struck
+
+    async def connected(self) -> None:
+        """Start the shard unless it runs, and wait for CONNECTED."""
+        if not self._running:
+            self._seen = _connected(self._shard)
+            await self._shard.start()
+            self._running = True
+        await until(lambda: _connected(self._shard) > self._seen, timeout=CONNECT, what="a connected shard")
+
+    async def strike(self, victim: Victim, after: float) -> None:
+        """Wait for CONNECTED, and kill so many seconds later."""
+        await self.connected()
+        await asyncio.sleep(after)
+        self._seen = _connected(self._shard)
+        self.struck.append(time.time())
+        if victim is not Victim.SHARD:
+            _kill_children(self._shard.pid)
+        if victim is not Victim.CORE:
+            await self._shard.kill()
+            self._running = False
+        await self._acknowledged.look()  # before the next login pushes them out of the sandbox's trace
+
+
+def _kill_children(shard: int) -> None:
+    for child in Path(f"/proc/{shard}/task/{shard}/children").read_text().split():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(child), signal.SIGKILL)
 
 
 def _connected(shard: ShardProcess) -> int:

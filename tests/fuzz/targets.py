@@ -22,8 +22,8 @@ from ponton_bridge.model.jid import prepare_bare
 from ponton_bridge.model.serial import dump, load, moved
 from ponton_bridge.shard.logs import REDACTED, redact
 from ponton_bridge.whatsapp import port
+from ponton_bridge.whatsapp.content import content
 from ponton_bridge.whatsapp.neonize_driver import events, protos
-from ponton_bridge.whatsapp.neonize_driver.content import content
 from ponton_operator.selfservice.xmpp import chat, forms
 from tests.fuzz import grow
 from tests.unit.dialogue import ANA, DOMAIN, NOW, OWNER, Dialogue
@@ -79,7 +79,7 @@ def from_whatsapp(random: Random) -> None:
     event = build("Message", message(random.choice(SOURCES), {}))
     protos.sub(event, "Message").CopyFrom(made)
     heard = events.read_event(17, event.SerializePartialToString(), NOW)
-    assert (content(made) is None) == (heard == [])
+    assert (content(protos.plain(made)) is None) == (heard == [])
     _heard(Dialogue().knows(ANA), heard)
 
 

@@ -1,6 +1,7 @@
-"""The neonize driver against the sandbox: a child process per driver, Alice's account for it, Bob to talk to.
+"""A WhatsApp driver against the sandbox: a child process per driver, Alice's account for it, Bob to talk to.
 
-A module shares one sandbox process; each test has people and a driver of its own.
+A module shares one sandbox process; each test has people and a driver of its own. KINDS are the drivers that must keep
+the port's contract; what one of them declares not to do is asked for by `needs`.
 """
 
 import asyncio
@@ -14,26 +15,32 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+
 from ponton_bridge.model.address import Address
 from ponton_bridge.model.errors import PontonError
 from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp import port
+from ponton_bridge.whatsapp.core_driver import place
+from ponton_bridge.whatsapp.core_driver.driver import CAPABILITIES as CORE
+from ponton_bridge.whatsapp.neonize_driver.driver import CAPABILITIES as NEONIZE
 from ponton_bridge.whatsapp.neonize_driver.environment import WANTED
 from tests.sandbox.client import AccountHandle, SandboxClient
-from tests.sandbox.launch import sandboxed
+from tests.sandbox.launch import CORE_FOLDER, sandboxed
 
 E = TypeVar("E", bound=port.Event)
 
 ROOT = Path(__file__).parent.parent.parent
 CHILD = Path(__file__).with_name("driver_child.py")
+KINDS = {place.CORE: CORE, place.NEONIZE: NEONIZE}
 PATIENCE = 20.0  # seconds
 
 
 class Driven:
     """A driver in a child process; `heard` are its events in order."""
 
-    def __init__(self, config: Path, folder: Path) -> None:
-        self._config, self.folder = config, folder
+    def __init__(self, config: Path, folder: Path, kind: str) -> None:
+        self._config, self.folder, self.kind = config, folder, kind
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._news = asyncio.Condition()
@@ -42,7 +49,9 @@ class Driven:
 
     async def open(self) -> None:
         """Start the child; the driver does nothing until it is asked."""
-        argv, env = sandboxed([sys.executable, str(CHILD), str(self.folder)], os.environ | WANTED, self._config)
+        argv, env = sandboxed(
+            [sys.executable, str(CHILD), str(self.folder), self.kind], os.environ | WANTED, self._config
+        )
         self._child = await asyncio.create_subprocess_exec(
             *argv, env=env, cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 24
         )
@@ -68,6 +77,12 @@ class Driven:
         return self._child.pid
 
     @property
+    def core(self) -> int:
+        """The process id of its core, 0 while there is none."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return int(children[0]) if children else 0
+
+    @property
     def descriptors(self) -> int:
         """How many files and sockets the child has open."""
         return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
@@ -81,9 +96,9 @@ class Driven:
         async with asyncio.timeout(PATIENCE):
             return await answer
 
-    async def send(self, to: Address, text: str, seconds: float = 10.0) -> port.Sent:
+    async def send(self, to: Address, text: str, seconds: float = 10.0, *, message_id: str | None = None) -> port.Sent:
         """Send a text."""
-        sent: port.Sent = await self.call("send", to, port.Text(text), message_id=None, seconds=seconds)
+        sent: port.Sent = await self.call("send", to, port.Text(text), message_id=message_id, seconds=seconds)
         return sent
 
     def all(self, kind: type[E]) -> list[E]:
@@ -155,6 +170,12 @@ class Scene:
         return connected
 
 
+def needs(kind: str, capability: str) -> None:
+    """Leave a test to the drivers that declare this capability; the reason names who does not."""
+    if not getattr(KINDS[kind], capability):
+        pytest.skip(f"{KINDS[kind].name} declares {capability} = False")
+
+
 async def until(true: Callable[[], Awaitable[bool]]) -> None:
     """Ask again and again: for what tells nobody when it changes."""
     async with asyncio.timeout(PATIENCE):
@@ -171,11 +192,12 @@ _people = itertools.count(1)
 
 
 @asynccontextmanager
-async def scene(sandbox: SandboxClient, folder: Path, *, app_state: bool = True) -> AsyncIterator[Scene]:
-    """People nobody else has, and a driver that is not started yet."""
+async def scene(sandbox: SandboxClient, folder: Path, kind: str, *, app_state: bool = True) -> AsyncIterator[Scene]:
+    """People nobody else has, and a driver of this kind that is not started yet."""
+    assert kind != place.CORE or (CORE_FOLDER / place.PROGRAM).exists(), "The core is not built: make core."
     number = next(_people)
     alice = await sandbox.account(f"Alice {number}", contacts=[f"Bob {number}"], app_state=app_state)
-    driver = Driven(sandbox.config_file or Path(), folder)
+    driver = Driven(sandbox.config_file or Path(), folder, kind)
     await driver.open()
     try:
         yield Scene(sandbox, alice, await sandbox.contact(f"Bob {number}"), driver)

@@ -1,7 +1,7 @@
 """The driver in a process of its own, played by a test: pickles on standard streams, both ways.
 
-Started by `driver_bed.Driven` through the sandbox's launcher: `driver_child.py FOLDER`. It reads (number, method,
-arguments, keywords) and writes ("event", event), ("answer", number, value) or ("error", number, error).
+Started by `driver_bed.Driven` through the sandbox's launcher: `driver_child.py FOLDER DRIVER`. It reads (number,
+method, arguments, keywords) and writes ("event", event), ("answer", number, value) or ("error", number, error).
 """
 
 import asyncio
@@ -9,20 +9,24 @@ import base64
 import os
 import pickle
 import sys
+from functools import partial
 from pathlib import Path
 
 from ponton_bridge.model.errors import PontonError
+from ponton_bridge.shard import program
+from ponton_bridge.whatsapp.core_driver import place
 from ponton_bridge.whatsapp.neonize_driver import stdio
 
 
 class Child:
     """One driver, and what it is asked."""
 
-    def __init__(self, folder: Path) -> None:
-        from ponton_bridge.whatsapp.neonize_driver.driver import NeonizeDriver  # noqa: PLC0415 - behind stdio.keep_apart
-
-        self.driver = NeonizeDriver(folder / "whatsapp.db")
+    def __init__(self, folder: Path, driver: str) -> None:
+        found = place.program()
+        make = program.neonize if driver == place.NEONIZE else partial(program.core, found or Path("missing"))
+        self.driver = make(folder / "whatsapp.db")
         self.tasks: set[asyncio.Task[None]] = set()
+        self.holding = False
 
     def say(self, *line: object) -> None:
         """Write one line."""
@@ -34,14 +38,21 @@ class Child:
         try:
             async for delivery in self.driver.events():
                 self.say("event", delivery.event)
+                if delivery.token is not None and not self.holding:
+                    self.driver.acknowledge(delivery.token)
         except PontonError as error:
             self.say("event", error)
         self.say("end")
 
+    async def hold(self, *, on: bool) -> None:
+        """Keep what comes unacknowledged, as a shard does whose disk is slow."""
+        self.holding = on
+
     async def do(self, number: int, method: str, arguments: tuple[object, ...], keywords: dict[str, object]) -> None:
         """Carry out one call."""
         try:
-            self.say("answer", number, await getattr(self.driver, method)(*arguments, **keywords))
+            asked = self if method == "hold" else self.driver
+            self.say("answer", number, await getattr(asked, method)(*arguments, **keywords))
         except PontonError as error:
             self.say("error", number, error)
 
@@ -62,7 +73,7 @@ if __name__ == "__main__":
 
     async def main() -> None:
         """Serve on the standard streams."""
-        await Child(Path(sys.argv[1])).serve()
+        await Child(Path(sys.argv[1]), sys.argv[2]).serve()
 
     asyncio.run(main())
     os._exit(0)

@@ -21,14 +21,8 @@ from ponton_operator.cluster.local_pulse import HUNG
 from ponton_operator.selfservice import words
 from tests.harness.prosody import until
 from tests.integration.link_bed import PATIENCE, Bed, Owner, built_bed
-from tests.sandbox.client import Json
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-ODD: dict[str, Json] = {
-    "typing of a new kind": {"tag": "chatstate", "content": [{"tag": "composing", "attrs": {"media": "video"}}]},
-    "receipt of a new kind": {"tag": "receipt", "attrs": {"type": "view", "id": "3EB0", "t": "1795000000"}},
-}
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -125,19 +119,6 @@ async def test_new_contacts_blocked(owner: Owner) -> None:
     await owner.talk("after")
     assert [] == await carol.inbox(kinds="message")
     assert ([TABLE[Reason.NEW_CONTACTS_BLOCKED].sentence], 1) == (owner.told(), await owner.logins())
-
-
-@pytest.mark.parametrize("name", ODD)
-async def test_event_stream_dies(owner: Owner, name: str) -> None:
-    """A stanza that the library cannot take, twice: each time a new connection, told once; what follows arrives."""
-    odd = ODD[name] | {"attrs": ODD[name].get("attrs", {}) | {"from": {"jid": owner.bob.lid}}}
-    (device,) = await owner.devices()
-    for turn in range(2):
-        await owner.bed.sandbox.stanza(owner.phone, odd, device)
-        await owner.talk(f"behind {turn}")
-        await back(owner, 2 + turn)
-    assert [TABLE[Reason.EVENTS_STALLED].sentence] == owner.told()
-    assert (3, [device]) == (await owner.logins(), await owner.devices())
 
 
 async def test_says_its_state_while_the_process_hangs(owner: Owner) -> None:

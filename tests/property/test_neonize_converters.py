@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from ponton_bridge.features import pipeline
 from ponton_bridge.model.errors import Actor, PontonError
 from ponton_bridge.model.states import Reason
-from ponton_bridge.whatsapp import port
-from ponton_bridge.whatsapp.neonize_driver import events, failures, protos
-from ponton_bridge.whatsapp.neonize_driver.content import content
+from ponton_bridge.whatsapp import failures, port
+from ponton_bridge.whatsapp.content import content
+from ponton_bridge.whatsapp.neonize_driver import events, protos
 from tests.unit.dialogue import ANA, NOW, Dialogue
 from tests.unit.test_neonize_events import FROM_ANA, FROM_ME, IN_FAMILY, build, info, message
 
@@ -74,7 +74,7 @@ whole = st.deferred(lambda: st.builds(protos.whatsapp).flatmap(filled))
 @given(whole)
 def test_every_message_has_content_or_none(made: Message) -> None:
     """Any combination of fields is read without an error, and all that comes of it is typed."""
-    said = content(made)
+    said = content(protos.plain(made))
     assert said is None or isinstance(said, CONTENTS)
     match said:
         case port.Text(text) | port.Edit(_, text) | port.Other(_, text):
@@ -97,17 +97,17 @@ def test_every_message_becomes_stanzas(made: Message, source: dict[str, Any]) ->
     for one in heard:
         for stanza in pipeline.from_whatsapp(one, bridge.context).durable:
             assert fromstring(tostring(stanza)) is not None  # noqa: S314 - what is under test
-    assert (content(made) is None) == (heard == [])
+    assert (content(protos.plain(made)) is None) == (heard == [])
 
 
 @BOUND
 @given(whole)
 def test_wrapping_changes_nothing(made: Message) -> None:
     """A disappearing message, or our own phone's copy, is the message that it holds."""
-    assume(content(made) is not None)
+    assume(content(protos.plain(made)) is not None)
     for wrapper in ("ephemeralMessage", "deviceSentMessage"):
         wrapped = protos.whatsapp(**{wrapper: {"message": made}})
-        assert repr(content(made)) == repr(content(wrapped))  # NaN is not equal to itself
+        assert repr(content(protos.plain(made))) == repr(content(protos.plain(wrapped)))  # NaN is not equal to itself
 
 
 def read_or_refused(number: int, data: bytes) -> None:

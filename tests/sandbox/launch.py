@@ -1,9 +1,10 @@
 """Starts a program of the product so that its WhatsApp library trusts the sandbox instead of WhatsApp.
 
-This file alone holds the trust swap, and it is never part of a release. It has two faces: `sandboxed` turns the
-command line and environment that a parent would use into sandboxed ones (tests, the demo, the local runtime),
-and run as a script it is the program in between: it checks the environment, arranges for the library's pinned
-root key to be swapped in memory when the library is loaded, and then becomes the program it was asked for.
+This file and the core's build for tests hold the trust swap, and they are never part of a release. It has two faces:
+`sandboxed` turns the command line and environment that a parent would use into sandboxed ones (tests, the demo, the
+local runtime), and run as a script it is the program in between: it checks the environment, arranges for the
+library's pinned root key to be swapped in memory when the library is loaded, and then becomes the program it was
+asked for.
 
     python -P launch.py CONFIG [python] [-m] PROGRAM [ARGUMENT ...]
 
@@ -27,6 +28,11 @@ from typing import Any
 WHATSAPP_ROOT = bytes.fromhex("142375574d0a587166aae71ebe516437c4a28b73e3695c6ce1f7f9545da8ee6b")
 LIBRARY_FILE = "neonize-linux"  # how the library's file name begins
 CONFIG_VARIABLE = "SANDBOX_CONFIG"
+# The core as `make core` builds it for tests: it takes the root key of SANDBOX_ROOT, and is found first on the path.
+CORE_FOLDER = Path(__file__).resolve().parents[2] / ".tools" / "core-sandbox"
+ROOT_VARIABLE = "SANDBOX_ROOT"
+DRIVER_VARIABLE = "SANDBOX_DRIVER"  # core or neonize: what shards are to use, for a whole run of tests, demo or chaos
+USUAL_DRIVER = "neonize"  # of a run that says nothing; what is particular to one driver names it
 OPTIONS_WITH_VALUE = frozenset({"-X", "-W"})  # of the interpreter, when they stand before the program
 
 
@@ -59,7 +65,14 @@ def sandboxed(argv: Sequence[str], env: Mapping[str, str], config: str | Path) -
     (['python3', '-P', '.../launch.py', 'sandbox.json', '-m', 'ponton_bridge.cli', 'shard'], {'HTTPS_PROXY': ...})
     """
     interpreter, options, program = _split(argv)
+    if program[-1:] == ["shard"]:
+        env = {"PONTON_WHATSAPP": driver(), **env}
     return [interpreter, "-P", *options, __file__, str(config), *program], environment(env, config)
+
+
+def driver() -> str:
+    """The WhatsApp driver of this run's shards, where their test says nothing else."""
+    return os.environ.get(DRIVER_VARIABLE, USUAL_DRIVER)
 
 
 def environment(env: Mapping[str, str], config: str | Path) -> dict[str, str]:
@@ -69,7 +82,10 @@ def environment(env: Mapping[str, str], config: str | Path) -> dict[str, str]:
     """
     loaded = Config.read(config)
     kept = {k: v for k, v in env.items() if k.lower() not in {"no_proxy", "https_proxy", "all_proxy"}}
+    path = env.get("PATH", os.defpath).split(os.pathsep)
     return kept | {
+        "PATH": os.pathsep.join([str(CORE_FOLDER), *(folder for folder in path if folder != str(CORE_FOLDER))]),
+        ROOT_VARIABLE: loaded.root,
         "HTTPS_PROXY": loaded.proxy,
         "NO_PROXY": "localhost,127.0.0.1,::1",
         "SSL_CERT_FILE": loaded.ca,

@@ -6,17 +6,25 @@ from pathlib import Path
 
 import pytest
 
+from ponton_bridge.whatsapp.core_driver import place
 from tests.chaos.history import Direction, Seen, Token
 from tests.chaos.report import Row, keep, rows, table
 from tests.chaos.run import Profile, Run
 from tests.chaos.schedule import Fault, Strike
 from tests.chaos.town import Town, neighbours
 from tests.demo.say import Say
+from tests.sandbox.launch import DRIVER_VARIABLE
 
 OUT, IN = Direction.OUT, Direction.IN
 CHATS = neighbours(2, 2, 2)
 COUNT = 100  # messages of each chat and direction
 PROFILE = Profile("tiny", 2, 2, 2, COUNT * len(CHATS), 1.0, 2, {Fault.SHARD_KILLED: 2})
+
+
+@pytest.fixture(autouse=True)
+def neonize(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run with the driver that may lose something."""
+    monkeypatch.setenv(DRIVER_VARIABLE, place.NEONIZE)
 
 
 def clean() -> Run:
@@ -115,7 +123,7 @@ def test_a_counted_double_is_the_drivers() -> None:
             lambda run: run.books.journaled.update({"o0": {run.books.ids[lose(run, IN)]}}),
             ["lost in any other way"],
         ),
-        (lambda run: [lose(run, IN) for _ in range(3)], ["lost inside neonize at a kill"]),  # two at most
+        (lambda run: [lose(run, IN) for _ in range(3)], ["lost inside the driver (neonize) at a kill"]),  # two at most
         (lambda run: again(run, IN), ["doubled"]),
         (lambda run: astray(run, IN), ["at another owner's or contact's"]),
         (lambda run: swap(run, IN), ["out of order"]),
@@ -126,6 +134,14 @@ def test_defects_towards_xmpp(harm: Callable[[Run], object], expected: list[str]
     run = clean()
     harm(run)
     assert [f"WhatsApp -> XMPP: {name}" for name in expected] == failing(run)
+
+
+def test_the_core_has_no_excuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loss at a kill that neonize is forgiven is none that the core may have."""
+    monkeypatch.setenv(DRIVER_VARIABLE, place.CORE)
+    run = clean()
+    lose(run, IN)
+    assert ["WhatsApp -> XMPP: lost inside the driver (core) at a kill"] == failing(run)
 
 
 def test_what_had_to_be_asked_for_again_is_late() -> None:

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from ponton_bridge.model.address import Address
 from ponton_bridge.model.states import Reason
-from ponton_bridge.whatsapp import port
-from ponton_bridge.whatsapp.neonize_driver import environment, followup, jids, protos
+from ponton_bridge.whatsapp import followup, port
+from ponton_bridge.whatsapp.followup import FINAL_AFTER, MAX_UNREADABLE, REFRESH, Followup
+from ponton_bridge.whatsapp.neonize_driver import environment, jids, protos
 from ponton_bridge.whatsapp.neonize_driver.feed import Feed
-from ponton_bridge.whatsapp.neonize_driver.followup import FINAL_AFTER, MAX_UNREADABLE, REFRESH, Followup
 from ponton_bridge.whatsapp.neonize_driver.native import Callbacks
 from ponton_bridge.whatsapp.neonize_driver.session import Session
 from ponton_bridge.whatsapp.neonize_driver.threads import MAX_WAITING, Crew
@@ -320,7 +320,12 @@ class Stream:
 def timers() -> tuple[Clock, Stream, list[float], Followup]:
     """A followup on a clock, with the times at which it wanted the address book."""
     clock, stream, refreshed = Clock(), Stream(), []
-    follow = Followup(clock, stream, lambda: refreshed.append(clock.now))  # type: ignore[arg-type]  # stand-ins
+    follow = Followup(
+        clock,  # type: ignore[arg-type]  # a stand-in
+        put=stream.put,
+        bring=stream.bring,
+        refresh=lambda: refreshed.append(clock.now),
+    )
     return clock, stream, refreshed, follow
 
 

@@ -13,7 +13,7 @@ from unittest.mock import Mock
 import pytest
 
 from tests.sandbox import launch
-from tests.sandbox.launch import CONFIG_VARIABLE, Config, environment, sandboxed
+from tests.sandbox.launch import CONFIG_VARIABLE, DRIVER_VARIABLE, ROOT_VARIABLE, Config, environment, sandboxed
 
 ROOT = Path(launch.__file__).parent.parent.parent
 
@@ -46,7 +46,10 @@ def test_file_that_is_none(tmp_path: Path, text: str) -> None:
 
 
 def test_environment(config: Path) -> None:
-    """Proxy and trust are set, what would lead around them is dropped, everything else is kept."""
+    """Proxy and trust are set, what would lead around them is dropped, everything else is kept.
+
+    The core that is built for tests is found before any other.
+    """
     before = {
         "PATH": "/bin",
         "no_proxy": "*",
@@ -55,12 +58,14 @@ def test_environment(config: Path) -> None:
         "ALL_PROXY": "y",
     }
     made = environment(before, config)
-    assert ("http://127.0.0.1:21000", "/tmp/ca.pem", "/bin") == (  # noqa: S108
+    path = f"{launch.CORE_FOLDER}:/bin"
+    assert ("http://127.0.0.1:21000", "/tmp/ca.pem", path) == (  # noqa: S108
         made["HTTPS_PROXY"],
         made["SSL_CERT_FILE"],
         made["PATH"],
     )
-    assert {"HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "PATH", CONFIG_VARIABLE} == set(made)
+    assert {"HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "PATH", CONFIG_VARIABLE, ROOT_VARIABLE} == set(made)
+    assert "ab" * 32 == made[ROOT_VARIABLE]
     assert "whatsapp" not in made["NO_PROXY"]
     assert str(config) == made[CONFIG_VARIABLE]
 
@@ -69,6 +74,23 @@ def test_environment_is_stable(config: Path) -> None:
     """Sandboxing what is sandboxed changes nothing."""
     once = environment({"PATH": "/bin"}, config)
     assert once == environment(once, config)
+
+
+@pytest.mark.parametrize(
+    ("given", "chosen"),
+    [({}, "core"), ({"PONTON_WHATSAPP": "neonize"}, "neonize")],
+    ids=["nothing said", "said by the test"],
+)
+def test_driver_of_a_whole_run(
+    config: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], chosen: str
+) -> None:
+    """Shards take the driver that the run names, unless their test names one; no other program hears of it."""
+    monkeypatch.setenv(DRIVER_VARIABLE, "core")
+    assert chosen == sandboxed(["python", "-m", "ponton_bridge.cli", "shard"], given, config)[1]["PONTON_WHATSAPP"]
+    assert "PONTON_WHATSAPP" not in sandboxed(["python", "-m", "ponton_bridge.cli", "frontdesk"], {}, config)[1]
+    monkeypatch.delenv(DRIVER_VARIABLE)
+    usual = given.get("PONTON_WHATSAPP", launch.USUAL_DRIVER)
+    assert usual == sandboxed(["/venv/bin/ponton", "shard"], given, config)[1]["PONTON_WHATSAPP"]
 
 
 @pytest.mark.parametrize(

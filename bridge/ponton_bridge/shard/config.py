@@ -68,6 +68,7 @@ class Config:
     upload_ca: Path | None = None
     codes: int = 6
     limits: Limits = field(default_factory=Limits)
+    whatsapp: str = ""  # the driver: core or neonize; '' is the core where it is installed
     log_level: str = "info"
 
 
@@ -166,6 +167,7 @@ def read_config(environment: Mapping[str, str]) -> Config:
             read.number("NEW_CONTACTS_PER_HOUR", float, 0, 100_000, _USUAL.contacts_per_hour),
             read.number("NEW_CONTACTS_PER_DAY", float, 0, 100_000, _USUAL.contacts_per_day),
         ),
+        whatsapp=read.text("WHATSAPP", re.compile("core|neonize"), "one of core, neonize", ""),
         log_level=read.text("LOG_LEVEL", re.compile("|".join(LEVELS)), f"one of {', '.join(LEVELS)}", "info"),
     )
     read.finish()

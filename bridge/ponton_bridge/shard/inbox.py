@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import Final
 from xml.etree.ElementTree import Element
 
+from ponton_bridge.core.message_ids import message_id
 from ponton_bridge.core.numbering import Ticket
 from ponton_bridge.features import pipeline
 from ponton_bridge.features.context import Intent, Keep, Reply
@@ -108,16 +109,17 @@ class Inbox:
         """Journal rows of one generation; when the journal is full the server keeps the rest, by its window."""
         last = rows[-1][0].number
         texts = [(chat, text) for _, chat, text in rows]
+        names = [message_id(self._account.config.owner, gen, ticket.number) for ticket, _, _ in rows]
         while True:
             try:
-                ids = await self._account.journal.run(lambda journal: journal.take(gen, last, texts))
+                ids = await self._account.journal.run(lambda journal: journal.take(gen, last, texts, names))
                 break
             except JournalFull:
                 await asyncio.sleep(FULL_PAUSE)
         for ticket, _, _ in rows:
             self._stream.done(ticket)
-        fresh = zip(ids, texts, strict=True) if ids else ()  # else they were taken before
-        self._hooks.journaled([Row(id_, chat, text, None, 0) for id_, (chat, text) in fresh])
+        fresh = zip(ids, texts, names, strict=True) if ids else ()  # else they were taken before
+        self._hooks.journaled([Row(id_, chat, text, name, 0) for id_, (chat, text), name in fresh])
 
     async def _answer(self, stanzas: list[Element]) -> None:
         """Let the features answer, several in one transaction."""

@@ -13,12 +13,13 @@ from xml.etree.ElementTree import Element, ParseError
 
 from ponton_bridge.core.delivery import UNKNOWN_FATE, Verdict, may_send, pause, refusal, verdict
 from ponton_bridge.core.limiter import Limiter, TooManyNewContacts
+from ponton_bridge.core.message_ids import message_id
 from ponton_bridge.features import pipeline, repeats
 from ponton_bridge.features.context import Intent, MarkRead, Rendered, Reply, Send
 from ponton_bridge.model.errors import PontonError
 from ponton_bridge.model.serial import dump, load
 from ponton_bridge.model.states import TABLE, Phase, Reason
-from ponton_bridge.shard.account import Account, fresh_id, of_the_store
+from ponton_bridge.shard.account import Account, of_the_store
 from ponton_bridge.shard.ahead import Ahead
 from ponton_bridge.shard.events import Event
 from ponton_bridge.store.errors import JournalFull
@@ -256,7 +257,9 @@ class Outgoing:
             raise _TooFast(seconds)
         journal.set(LIMITS_KEY, self._limiter.save())
         keeps_id = driver.capabilities.chosen_message_id
-        return _Begun(driver, journal.chosen(row.id, fresh_id().upper() if keeps_id else None))
+        # A row has had its id since it was journaled; one of an older release gets it here.
+        chosen = journal.chosen(row.id, message_id(self._account.config.owner, "", row.id))
+        return _Begun(driver, chosen if keeps_id else None)
 
     async def _hand_over(self, begun: "_Begun", row: Row, stanza: Element, send: Send) -> PontonError | None:
         """Send, and forget the row together with noting its id pair; gives WhatsApp's error if it has one.

@@ -27,6 +27,7 @@ from ponton_bridge.store.journal import Journal
 from ponton_bridge.store.opening import open_store
 from ponton_bridge.store.worker import JournalWorker
 from ponton_bridge.whatsapp import port
+from ponton_bridge.whatsapp.core_driver import place
 from ponton_bridge.whatsapp.neonize_driver import stdio
 
 LAST_WORDS: Final = "whatsapp-last-words.txt"  # what the Go library writes when it dies
@@ -45,16 +46,31 @@ def main(arguments: list[str]) -> int:
     stdio.keep_apart(config.store / LAST_WORDS)
     log = Log(config.log_level, bound={"account": config.account, "epoch": config.epoch, "instance": config.instance})
     log.catch_libraries()
-    code = asyncio.run(serve(config, log, neonize))
+    code = asyncio.run(serve(config, log, driver_of(config)))
     sys.stderr.flush()
-    os._exit(code)  # the Go library's threads may call back while the interpreter is being taken down
+    os._exit(code)  # the Go library's threads (neonize) may call back while the interpreter is being taken down
+
+
+def driver_of(config: Config) -> Make:
+    """Give what makes this shard's driver: the one that the host has chosen, else the core where it is installed."""
+    program = place.program()
+    if place.chosen(config.whatsapp, program) == place.NEONIZE:
+        return neonize
+    return partial(core, program or Path(place.PROGRAM))
 
 
 def neonize(database: Path) -> port.WhatsApp:
-    """Make the driver of this release; imported here, after the XMPP server has let us in."""
+    """Make the driver within this process; imported here, after the XMPP server has let us in."""
     from ponton_bridge.whatsapp.neonize_driver.driver import NeonizeDriver  # noqa: PLC0415 - see above
 
     return NeonizeDriver(database)
+
+
+def core(program: Path, database: Path) -> port.WhatsApp:
+    """Make the driver with a process of its own."""
+    from ponton_bridge.whatsapp.core_driver.driver import CoreDriver  # noqa: PLC0415 - as above
+
+    return CoreDriver(database, program)
 
 
 async def serve(config: Config, log: Log, make: Make) -> int:

@@ -34,8 +34,10 @@ class OutgoingPart(Part):
         gen, _, n = self._meta("cursor").rpartition(":")
         return gen, int(n or 0)
 
-    def take(self, gen: str, n: int, rows: Sequence[tuple[str, str]]) -> list[int]:
+    def take(self, gen: str, n: int, rows: Sequence[tuple[str, str]], names: Sequence[str | None] = ()) -> list[int]:
         """Journal `rows` of (chat, xml), and that everything up to number `n` of `gen` is safe; gives the rows' ids.
+
+        `names`: the id under which each is to be sent; without any they are chosen later.
 
         A number that was taken before in this generation is a repeat: nothing is journaled, [] is given.
         Raises JournalFull, with nothing taken, when too much waits already.
@@ -46,8 +48,9 @@ class OutgoingPart(Part):
         if rows and self.waiting(OUTGOING_MAX - len(rows)) + len(rows) > OUTGOING_MAX:
             raise JournalFull("Too many messages wait to be sent to WhatsApp. Try again later.")
         self._set_meta("cursor", f"{gen}:{n}")
-        insert = "INSERT INTO outgoing (chat, xml) VALUES (?, ?) RETURNING id"
-        return [self.db.execute(insert, row).fetchone()[0] for row in rows]
+        insert = "INSERT INTO outgoing (chat, xml, message_id) VALUES (?, ?, ?) RETURNING id"
+        named = zip(rows, names or [None] * len(rows), strict=True)
+        return [self.db.execute(insert, (*row, name)).fetchone()[0] for row, name in named]
 
     def waiting(self, exact_above: int = 0) -> int:
         """Count the rows; below `exact_above` the span of ids will do, which costs nothing and is never too small."""

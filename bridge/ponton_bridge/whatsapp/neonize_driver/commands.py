@@ -9,10 +9,10 @@ from typing import Final
 
 from ponton_bridge.model.address import Address, Kind
 from ponton_bridge.model.errors import OwnerError, WhatsAppError
-from ponton_bridge.whatsapp import port
+from ponton_bridge.whatsapp import failures, port
 from ponton_bridge.whatsapp.port import TypingState
 
-from . import failures, jids
+from . import jids
 from .native import sized
 from .protos import each, flag, has, integer, neonize, read, string, sub, whatsapp
 from .session import Session
@@ -159,7 +159,7 @@ def pair_by_number(session: Session, number: str) -> str:
     )
     answer = read("PairPhoneReturnFunction", session.call(lambda go, me: go.ask("PairPhone", me, *sized(wanted))))
     if string(answer, "Error") or not string(answer, "Code"):
-        raise WhatsAppError("WhatsApp gave no code for this number. Check the number, or scan the picture instead.")
+        raise WhatsAppError(failures.NO_CODE)
     return string(answer, "Code")
 
 

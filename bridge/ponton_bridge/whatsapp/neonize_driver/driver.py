@@ -21,11 +21,11 @@ from urllib.parse import quote
 from ponton_bridge.model.address import Address
 from ponton_bridge.model.errors import OwnerError, PontonError
 from ponton_bridge.model.states import Reason
-from ponton_bridge.whatsapp import port
+from ponton_bridge.whatsapp import failures, port
+from ponton_bridge.whatsapp.followup import Followup
 
-from . import commands, environment, events, failures, native
+from . import commands, environment, events, native
 from .feed import Feed
-from .followup import Followup
 from .protos import device_props
 from .session import Session
 from .threads import Crew
@@ -83,7 +83,7 @@ class NeonizeDriver:
     def __init__(self, database: Path, *, device_name: str = "Ponton", clock: Callable[[], float] = time.time) -> None:
         self._loop = asyncio.get_running_loop()
         self._feed = Feed(self._loop)
-        self._followup = Followup(self._loop, self._feed, self._refresh)
+        self._followup = Followup(self._loop, put=self._feed.put, bring=self._feed.bring, refresh=self._refresh)
         self._database = quote(str(database)) + OPTIONS
         self._props = device_props(os=device_name, platformType=DESKTOP).SerializeToString()
         self._clock = clock

@@ -13,10 +13,11 @@ from google.protobuf.message import Message
 from ponton_bridge.model.address import Address, Kind
 from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp import port
+from ponton_bridge.whatsapp.content import content
+from ponton_bridge.whatsapp.jids import BROADCAST_SERVER, CHANNEL_SERVER
 
 from . import jids
-from .content import content
-from .protos import each, flag, has, integer, read, string, sub
+from .protos import each, flag, has, integer, plain, read, string, sub
 
 MILLISECONDS_FROM: Final = 100_000_000_000  # a time above this is in milliseconds: seconds reach it in the year 5138
 UNKNOWN_TIME: Final = -62_135_596_800  # Go's zero time: hidden
@@ -74,12 +75,12 @@ def _message(event: Message, _now: int) -> Events:
     info = sub(event, "Info")
     who = names(sub(info, "MessageSource"))
     said = _said(event)
-    if string(info, "Category") == "peer" or who.server == jids.CHANNEL_SERVER or said is None:
+    if string(info, "Category") == "peer" or who.server == CHANNEL_SERVER or said is None:
         return []
     if who.sender is None:
         return [port.Lost("message_without_sender")]
     chat = who.chat
-    if who.server == jids.BROADCAST_SERVER or chat is None:
+    if who.server == BROADCAST_SERVER or chat is None:
         said, chat = _broadcast(event, who, said), who.sender
     if said is None:
         return []
@@ -97,10 +98,9 @@ def _message(event: Message, _now: int) -> Events:
 
 
 def _said(event: Message) -> port.Content | None:
-    inner = sub(event, "Message")
     if any(flag(event, name) for name in ("IsViewOnce", "IsViewOnceV2", "IsViewOnceV2Extension")):
         return port.Other(port.OtherKind.VIEW_ONCE)
-    return content(inner)
+    return content(plain(sub(event, "Message")))
 
 
 def _broadcast(event: Message, who: Names, said: port.Content | None) -> port.Content | None:

@@ -1,38 +1,18 @@
 """WhatsApp's JIDs as neonize writes them, and our addresses, both ways. Pure."""
 
-from typing import Final
-
 from google.protobuf.message import Message
 
 from ponton_bridge.model.address import Address
+from ponton_bridge.whatsapp import jids
+from ponton_bridge.whatsapp.jids import GROUP_SERVER
 
 from . import protos
 
-NUMBER_SERVERS: Final = frozenset({"s.whatsapp.net", "c.us", "hosted"})
-LID_SERVERS: Final = frozenset({"lid", "hosted.lid", "bot"})
-GROUP_SERVER: Final = "g.us"
-BROADCAST_SERVER: Final = "broadcast"
-CHANNEL_SERVER: Final = "newsletter"
-
 
 def address(jid: Message, alternative: Message | None = None) -> Address | None:
-    """Give the address of a person or group, device left out; None for what is neither (broadcasts, channels).
-
-    `alternative` is the same person under the other kind of address, as message events carry it.
-    """
-    server, user = protos.string(jid, "Server"), protos.string(jid, "User")
-    if not user.replace("-", "").isascii() or not user.replace("-", "").isdecimal():
-        return None
-    if server == GROUP_SERVER:
-        return Address(group=user)
-    number = user if server in NUMBER_SERVERS else None
-    lid = user if server in LID_SERVERS else None
-    if number is None and lid is None:
-        return None
+    """Give the address of a person or group; `alternative` is the same person under the other kind of address."""
     other = None if alternative is None else address(alternative)
-    if other is not None:
-        number, lid = number or other.number, lid or other.lid
-    return Address(number=number, lid=lid)
+    return jids.address(protos.string(jid, "User"), protos.string(jid, "Server"), other)
 
 
 def jid(who: Address) -> Message:

@@ -85,11 +85,6 @@ def integer(message: Message, *path: str) -> int:
     return int(getattr(sub(message, *path[:-1]), path[-1]))
 
 
-def real(message: Message, name: str) -> float:
-    """Give a floating-point field."""
-    return float(getattr(message, name))
-
-
 def flag(message: Message, *path: str) -> bool:
     """Give a boolean, False where there is none."""
     return bool(getattr(sub(message, *path[:-1]), path[-1]))
@@ -98,3 +93,21 @@ def flag(message: Message, *path: str) -> bool:
 def each(message: Message, name: str) -> list[Message]:
     """Give a repeated message field."""
     return list(getattr(message, name))
+
+
+def plain(message: Message) -> dict[str, object]:
+    """Give a message's plain form (see `whatsapp.content`), files and keys (bytes) left out."""
+    found: dict[str, object] = {
+        field.name: _values(value, field.message_type is not None)
+        for field, value in message.ListFields()
+        if field.type != field.TYPE_BYTES
+    }
+    if not found and message.ByteSize():
+        found["?"] = True
+    return found
+
+
+def _values(value: Any, nested: bool) -> object:  # noqa: ANN401, FBT001 - a field's value, of a message or plain
+    if isinstance(value, Message):
+        return plain(value)
+    return [plain(one) for one in value] if nested else value

@@ -1,4 +1,4 @@
-"""The neonize driver against the sandbox: linking, messages of every kind both ways, receipts, contacts."""
+"""Every driver against the sandbox: linking, messages of every kind both ways, receipts, contacts."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,7 +21,8 @@ from ponton_bridge.whatsapp.port import (
     Text,
     TypingState,
 )
-from tests.integration.driver_bed import Scene, scene, until, who
+from tests.integration.driver_bed import KINDS as DRIVERS
+from tests.integration.driver_bed import Scene, needs, scene, until, who
 from tests.sandbox.client import SandboxClient
 from tests.sandbox.harness import running_sandbox
 
@@ -35,10 +36,16 @@ async def sandbox(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[San
         yield running
 
 
+@pytest.fixture(params=DRIVERS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each driver in turn."""
+    return str(request.param)
+
+
 @pytest_asyncio.fixture(loop_scope="module")
-async def fresh(sandbox: SandboxClient, tmp_path: Path) -> AsyncIterator[Scene]:
+async def fresh(sandbox: SandboxClient, tmp_path: Path, kind: str) -> AsyncIterator[Scene]:
     """Alice and Bob, and a driver that is not started."""
-    async with scene(sandbox, tmp_path) as made:
+    async with scene(sandbox, tmp_path, kind) as made:
         yield made
 
 
@@ -95,6 +102,18 @@ async def test_text_is_delivered_and_read(linked: Scene) -> None:
     assert {who(linked.bob).lid} == {delivered.chat.lid, read.chat.lid}
 
 
+async def test_chosen_id_is_the_message_s(linked: Scene) -> None:
+    """A send under an id of ours has it; a repeat is the same message to WhatsApp."""
+    needs(linked.driver.kind, "chosen_message_id")
+    for _ in range(2):
+        sent = await linked.driver.send(who(linked.bob), "once or twice", message_id="3EB0C0FFEE0123456789")
+        assert "3EB0C0FFEE0123456789" == sent.id
+    await linked.driver.send(who(linked.bob), "and another")
+    await linked.bob.wait_for("message", text="and another")
+    seen = [record["id"] for record in await linked.bob.inbox(kinds="message") if record["text"] == "once or twice"]
+    assert {"3EB0C0FFEE0123456789"} == set(seen)
+
+
 async def test_bare_number_is_reached_without_a_robots_badge(linked: Scene) -> None:
     """A number whose LID nobody has told is found, and the stanza carries no mark of a robot."""
     carol = await linked.sandbox.account("Carol")
@@ -146,9 +165,9 @@ async def test_presence_both_ways(linked: Scene) -> None:
     assert offline.last_seen is not None
 
 
-async def test_presence_before_the_name_is_known(sandbox: SandboxClient, tmp_path: Path) -> None:
+async def test_presence_before_the_name_is_known(sandbox: SandboxClient, tmp_path: Path, kind: str) -> None:
     """An account whose phone shares no settings has no name to be shown with: nothing fails, the rest works."""
-    async with scene(sandbox, tmp_path, app_state=False) as shy:
+    async with scene(sandbox, tmp_path, kind, app_state=False) as shy:
         await shy.driver.call("start")
         await shy.alice.scan((await shy.driver.hear(port.Code)).text)
         await shy.driver.link(Reason.CONNECTED)

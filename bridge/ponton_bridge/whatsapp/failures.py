@@ -1,6 +1,6 @@
-"""What the library's error texts mean, as the port's errors. Pure.
+"""What whatsmeow's error texts mean, as the port's errors; for both drivers. Pure.
 
-The texts are whatsmeow's; they are matched by their stable part and never shown. What is not in the table is taken as
+They are matched by their stable part and never shown. What is not in the table is taken as
 uncertain: better one doubt told than a loss hidden.
 """
 
@@ -20,6 +20,7 @@ UNCERTAIN: Final = (
     "WhatsApp did not answer, so this message may or may not have gone out. "
     "Look at your phone before you send it again."
 )
+NO_CODE: Final = "WhatsApp gave no code for this number. Check the number, or scan the picture instead."
 NOT_SENT: Final = "There is no connection to WhatsApp at the moment; this message was not sent."
 _REFUSED: Final = re.compile(r"server returned error (\d+)")
 NEW_CONTACTS_BLOCKED: Final = "463"

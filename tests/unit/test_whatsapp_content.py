@@ -6,9 +6,9 @@ import pytest
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 
-from ponton_bridge.whatsapp import port
-from ponton_bridge.whatsapp.neonize_driver import fields, protos
-from ponton_bridge.whatsapp.neonize_driver.content import MAX_DEPTH, MAX_WORDS, READERS, content
+from ponton_bridge.whatsapp import fields, port
+from ponton_bridge.whatsapp.content import MAX_DEPTH, MAX_WORDS, READERS, content
+from ponton_bridge.whatsapp.neonize_driver import protos
 from ponton_bridge.whatsapp.port import Edit, Location, Other, OtherKind, Reaction, Revoke, Text
 
 
@@ -163,7 +163,7 @@ CASES: list[tuple[dict[str, Any], port.Content | None]] = [
 )
 def test_content_of(data: dict[str, Any], expected: port.Content | None) -> None:
     """What a person sees is what becomes of it."""
-    assert expected == content(message(data))
+    assert expected == content(protos.plain(message(data)))
 
 
 def test_every_field_of_the_wheel_is_in_one_table() -> None:
@@ -184,7 +184,7 @@ def test_every_field_of_the_wheel_is_in_one_table() -> None:
 @pytest.mark.parametrize("name", sorted({*fields.KINDS, *fields.TEXTS, *READERS, *fields.VIEW_ONCE, *fields.WRAPPERS}))
 def test_empty_message_of_every_kind_is_read(name: str) -> None:
     """Even without any of its fields a message is content, or (a wrapper around nothing) nothing; never an error."""
-    empty = message({name: {}})
+    empty = protos.plain(message({name: {}}))
     assert (name in fields.WRAPPERS) == (content(empty) is None)
 
 
@@ -206,7 +206,7 @@ def test_field_younger_than_the_wheel_is_unknown_content() -> None:
     """Something that only a newer WhatsApp can name is still told."""
     newer = protos.whatsapp()
     newer.MergeFromString(b"\xba\x3e\x03abc")  # field 999
-    assert Other(OtherKind.UNKNOWN) == content(newer)
+    assert Other(OtherKind.UNKNOWN) == content(protos.plain(newer))
 
 
 def test_unknown_type_is_never_taken_for_a_deletion() -> None:
@@ -214,7 +214,7 @@ def test_unknown_type_is_never_taken_for_a_deletion() -> None:
     newer = message({"protocolMessage": {"key": {"ID": "3EB0"}}})
     inner = protos.sub(newer, "protocolMessage")
     inner.MergeFromString(b"\x10\xe7\x07")  # type = 999
-    assert Other(OtherKind.UNKNOWN) == content(newer)
+    assert Other(OtherKind.UNKNOWN) == content(protos.plain(newer))
 
 
 def test_wrappers_end() -> None:
@@ -222,12 +222,28 @@ def test_wrappers_end() -> None:
     data: dict[str, Any] = {"conversation": "deep"}
     for _ in range(MAX_DEPTH + 1):
         data = {"ephemeralMessage": {"message": data}}
-    assert Other(OtherKind.UNKNOWN) == content(message(data))
+    assert Other(OtherKind.UNKNOWN) == content(protos.plain(message(data)))
 
 
 def test_words_are_bounded() -> None:
     """A poll with thousands of options does not become thousands of lines."""
     many = [{"optionName": str(number)} for number in range(5000)]
-    other = content(message({"pollCreationMessage": {"name": "x", "options": many}}))
+    other = content(protos.plain(message({"pollCreationMessage": {"name": "x", "options": many}})))
     assert isinstance(other, Other)
     assert MAX_WORDS >= other.text.count("\n")
+
+
+def test_plain_form_leaves_files_out() -> None:
+    """Keys, hashes and pictures inside a message never take the way through the content; enums are numbers."""
+    full = message(
+        {
+            "imageMessage": {"mediaKey": "AA==", "JPEGThumbnail": "AAAA", "caption": "sea", "height": 7},
+            "protocolMessage": {"type": "REVOKE", "key": {"ID": "3EB0", "fromMe": False}},
+            "pollCreationMessage": {"options": [{"optionName": "fish"}]},
+        }
+    )
+    assert {
+        "imageMessage": {"caption": "sea", "height": 7},
+        "protocolMessage": {"type": 0, "key": {"ID": "3EB0", "fromMe": False}},
+        "pollCreationMessage": {"options": [{"optionName": "fish"}]},
+    } == protos.plain(full)

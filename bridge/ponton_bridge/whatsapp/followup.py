@@ -1,7 +1,7 @@
-"""What has to be done some time after an event, because the library does not tell: timers on the loop.
+"""What has to be done some time after an event, because WhatsApp's library does not tell: timers on the loop.
 
-Contacts change silently in the library's store, so it is read again (and told when it has changed); an unreadable
-message is final when no retry has brought it.
+Part of both drivers. Contacts change silently in the library's store, so it is read again (and told when it has
+changed); an unreadable message is final when no retry has brought it.
 """
 
 import asyncio
@@ -11,8 +11,6 @@ from typing import Final
 from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp import port
 
-from .feed import Feed
-
 REFRESH: Final = (2.0, 8.0, 30.0, 120.0)  # seconds after a connect: the phone shares its contacts within the first
 REFRESH_EVERY: Final = 900.0  # seconds afterwards
 FINAL_AFTER: Final = 60.0  # seconds; retries come within a second, a phone may take longer
@@ -20,10 +18,20 @@ MAX_UNREADABLE: Final = 1000  # that are waited for
 
 
 class Followup:
-    """Timers of one driver; all methods on the loop but `learned`."""
+    """Timers of one driver; all methods on the loop, but `learned` wherever `bring` may be called.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, feed: Feed, refresh: Callable[[], None]) -> None:
-        self._loop, self._feed, self._refresh = loop, feed, refresh
+    `put` and `bring` tell an event, on the loop and from `learned`; `refresh` begins to read the address book again.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        put: Callable[[port.Event], None],
+        bring: Callable[[port.Event], None],
+        refresh: Callable[[], None],
+    ) -> None:
+        self._loop, self._put, self._bring, self._refresh = loop, put, bring, refresh
         self._unreadable: dict[str, tuple[port.Undecryptable, asyncio.TimerHandle]] = {}
         self._refreshing: asyncio.TimerHandle | None = None
         self._step = 0
@@ -76,7 +84,7 @@ class Followup:
     def _final(self, id_: str) -> None:
         event, timer = self._unreadable.pop(id_)
         timer.cancel()
-        self._feed.put(port.Undecryptable(event.id, event.chat, event.sender, event.time, final=True))
+        self._put(port.Undecryptable(event.id, event.chat, event.sender, event.time, final=True))
 
     # ---- the address book -------------------------------------------------------------------------------------
 
@@ -93,15 +101,15 @@ class Followup:
         self._schedule()
 
     def learned(self, known: port.Contacts, groups: tuple[port.Contact, ...]) -> None:
-        """Tell the address book if it has changed, and the groups' names; on a thread of the driver.
+        """Tell the address book if it has changed, and the groups' names.
 
         As complete (who is missing is gone) only when two readings agree: after linking it comes in pieces.
         """
         if known.entries and known.entries != self._last:
             self._last, self._sure = known.entries, False
-            self._feed.bring(port.Contacts(known.entries))
+            self._bring(port.Contacts(known.entries))
         elif known.complete and not self._sure:
             self._sure = True
-            self._feed.bring(known)
+            self._bring(known)
         if groups:
-            self._feed.bring(port.Contacts(groups))
+            self._bring(port.Contacts(groups))

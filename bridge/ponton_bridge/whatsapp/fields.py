@@ -100,7 +100,7 @@ KINDS: Final = {
     "statusQuotedMessage": Kind(OtherKind.STATUS, ("text",)),
     "statusStickerInteractionMessage": Kind(OtherKind.STATUS),
     "musicMessage": Kind(OtherKind.AUDIO),
-    # Encrypted once more under a secret of the message that they belong to; neonize cannot open them.
+    # Encrypted once more under a secret of the message that they belong to; nothing here opens them.
     "encReactionMessage": Kind(OtherKind.UNKNOWN),
     "encCommentMessage": Kind(OtherKind.UNKNOWN),
     "secretEncryptedMessage": Kind(OtherKind.UNKNOWN),

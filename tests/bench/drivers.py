@@ -1,0 +1,134 @@
+"""The two WhatsApp drivers side by side at the port, each in a process of its own. `python -m tests.bench.drivers`.
+
+No XMPP and no journal: what is measured is the driver, as the contract's tests start it (an event costs a pickle and a
+pipe more than in a shard). Both take turns in one run, since the machine's mood counts for both. Memory is that of the
+Python process and the core together.
+"""
+
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from ponton_bridge.model.states import Reason
+from ponton_bridge.whatsapp import port
+from ponton_bridge.whatsapp.core_driver import place
+from tests.bench import usage
+from tests.bench.figures import Line, quantile, spread
+from tests.bench.report import Result, alone
+from tests.integration.driver_bed import KINDS, Scene, scene, who
+from tests.sandbox.client import SandboxClient
+from tests.sandbox.harness import running_sandbox
+
+NAME: Final = "drivers"
+IN, OUT, RESTARTS, CRASHES = 2000, 500, 5, 5
+PATIENCE: Final = 120.0  # seconds
+
+
+async def _code(here: Scene) -> float:
+    """Give seconds from the process's start to the first code, which is then scanned."""
+    begun = time.monotonic()
+    await here.driver.open()
+    await here.driver.call("start")
+    code = await here.driver.hear(port.Code)
+    took = time.monotonic() - begun
+    here.device = await here.alice.scan(code.text)
+    await here.driver.link(Reason.CONNECTED)
+    await here.alice.synced(here.device)
+    return took
+
+
+async def _again(here: Scene) -> float:
+    """Give seconds from `start` on stored keys to CONNECTED, in a fresh process."""
+    await here.driver.kill()
+    here.driver.heard.clear()
+    await here.driver.open()
+    await here.driver.call("presence", available=False)  # the process has imported all it needs
+    begun = time.monotonic()
+    await here.driver.call("start")
+    await here.driver.link(Reason.CONNECTED)
+    return time.monotonic() - begun
+
+
+async def _crash(here: Scene) -> float:
+    """Give seconds from a killed library to CONNECTED: the core alone, or the process that neonize lives in."""
+    before, begun = len(here.driver.heard), time.monotonic()
+    if here.driver.kind == place.CORE:
+        os.kill(here.driver.core, signal.SIGKILL)
+    else:
+        await here.driver.again()
+        before = 0
+    await here.driver.link(Reason.CONNECTED, since=before)
+    return time.monotonic() - begun
+
+
+async def _inbound(here: Scene, count: int) -> float:
+    """Give messages a second from a contact."""
+    before, begun = len(here.driver.heard), time.monotonic()
+    await here.bob.burst(here.alice, count, prefix="i")
+    last = port.Text(f"i{count - 1}")
+    await here.driver.hear(port.Message, lambda m: m.content == last, since=before, patience=PATIENCE)
+    return count / (time.monotonic() - begun)
+
+
+async def _outbound(here: Scene, count: int) -> tuple[float, list[float]]:
+    """Give messages a second to a contact, one after the other, and each one's milliseconds."""
+    took = []
+    begun = time.monotonic()
+    for number in range(count):
+        at = time.monotonic()
+        await here.driver.send(who(here.bob), f"o{number}")
+        took.append((time.monotonic() - at) * 1000)
+    return count / (time.monotonic() - begun), took
+
+
+async def _one(sandbox: SandboxClient, folder: Path, kind: str, scale: Callable[[int], int]) -> dict[str, object]:
+    """Measure one driver."""
+    async with scene(sandbox, folder, kind) as here:
+        await here.driver.kill()
+        code = await _code(here)
+        resumed = [await _again(here) for _ in range(scale(RESTARTS))]
+        idle = usage.memory(here.driver.pid)
+        cpu = usage.cpu_seconds(here.driver.pid)
+        inbound = await _inbound(here, scale(IN))
+        inbound_cpu = (usage.cpu_seconds(here.driver.pid) - cpu) / scale(IN) * 1000
+        cpu = usage.cpu_seconds(here.driver.pid)
+        outbound, sends = await _outbound(here, scale(OUT))
+        outbound_cpu = (usage.cpu_seconds(here.driver.pid) - cpu) / scale(OUT) * 1000
+        worked = usage.memory(here.driver.pid)
+        crashes = [await _crash(here) for _ in range(scale(CRASHES))]
+    return {
+        "start_to_code_s": round(code, 3),
+        "stored_link_to_connected_s": spread(resumed, 3),
+        "crash_to_connected_s": spread(crashes, 3),
+        "inbound_per_s": round(inbound),
+        "inbound_cpu_ms": round(inbound_cpu, 2),
+        "outbound_per_s": round(outbound),
+        "outbound_cpu_ms": round(outbound_cpu, 2),
+        "send_p50_ms": round(quantile(sends, 0.5), 2),
+        "send_p99_ms": round(quantile(sends, 0.99), 2),
+        "pss_idle_mib": round(idle.pss, 1),
+        "pss_after_messages_mib": round(worked.pss, 1),
+    }
+
+
+async def measure(*, short: bool) -> Result:
+    """Measure both."""
+
+    def scale(count: int) -> int:
+        return max(1, count // 10) if short else count
+
+    with tempfile.TemporaryDirectory(prefix="ponton-drivers-") as folder:
+        async with running_sandbox(Path(folder), fresh_count=100) as sandbox:
+            found = {kind: await _one(sandbox, Path(tempfile.mkdtemp(dir=folder)), kind, scale) for kind in KINDS}
+    told = [(f"{kind}: {name}", str(value)) for kind, measured in found.items() for name, value in measured.items()]
+    told.sort(key=lambda one: one[0].partition(": ")[2])  # both of one figure side by side
+    lines = [Line(name, "told", value, met=True) for name, value in told]
+    return Result(NAME, found, lines)
+
+
+if __name__ == "__main__":
+    raise SystemExit(alone(measure, __doc__))
