@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from tests.cluster.box.build import program
+from tests.cluster.reach import Cluster
 
 CHART = Path(__file__).parents[2] / "charts" / "ponton"
 NAMESPACE = "bridges"
@@ -38,6 +39,12 @@ def helm(*line: str, values: Mapping[str, Any] | None = None) -> str:
     if done.returncode:
         raise Refused(done.stdout + done.stderr)
     return done.stdout
+
+
+def definitions(cluster: Cluster) -> dict[str, Any]:
+    """Give the values that say who brings the definitions: they stay when a release goes, and belong to the first."""
+    there = cluster.kubectl("get", "crd", "bridgegateways.ponton.im", "--ignore-not-found", "-o", "name")
+    return {"crds": {"install": not there}}
 
 
 def render(values: Mapping[str, Any] | None = None, *line: str, release: str = RELEASE) -> list[Object]:

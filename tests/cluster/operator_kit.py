@@ -266,7 +266,7 @@ class Program:
 def define(cluster: Cluster) -> None:
     """Give the cluster our resources, and wait until it serves them."""
     for file in sorted((ROOT / "crds").glob("*.yaml")):
-        cluster.kubectl("apply", "--server-side", "-f", str(file))
+        cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(file))
     cluster.kubectl(
         "wait", "--for=condition=Established", "crd", "bridgeaccounts.ponton.im", "bridgegateways.ponton.im"
     )

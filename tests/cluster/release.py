@@ -106,9 +106,7 @@ def installed(cluster: Cluster, folder: Path, owners: list[str], **values: Any) 
         release.values = {**usual(), **values}
         users = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "users", "namespace": namespace}}
         cluster.apply({**users, "stringData": release.users})
-        # Definitions stay when a release goes, and belong to the first one.
-        there = cluster.kubectl("get", "crd", "bridgegateways.ponton.im", "--ignore-not-found", "-o", "name")
-        release.values["crds"] = {"install": not there}
+        release.values |= chart_kit.definitions(cluster)
         release.helm("install", NAME, str(chart_kit.CHART), values=release.values)
         try:
             release.ready()

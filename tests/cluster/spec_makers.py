@@ -70,6 +70,20 @@ SAMPLES: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
         ("", "http://proxy:3128", "https://u:p%20@[::1]:1"),
         ("proxy:3128", "http://", "http://a/", "http://a b", "http://a?b", "http://a\n"),
     ),
+    "write the address of the page without '/' at its end, like https://example.org/whatsapp; "
+    "http is for localhost only": (
+        ("https://example.org", "https://example.org:8443/a/b", "http://localhost:8480", "http://127.0.0.1/x"),
+        (
+            "",
+            "example.org",
+            "https://",
+            "https://a/",
+            "http://example.org",
+            "https://a?b",
+            "https://a b",
+            "https://a\n",
+        ),
+    ),
     "write the reference of an image, like registry.example.org/ponton-bridge:1.0, or nothing": (
         ("", "a", "r.example:5000/p/b:1.0", "a@sha256:" + "0" * 64),
         (" ", "a b", "-a", "/a", "ä", "a\n"),

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from ponton_operator.resources.account import FINALIZER
-from tests.cluster.chart_kit import CHART, EVERYTHING, RELEASE, Object, Refused, helm
+from tests.cluster.chart_kit import CHART, EVERYTHING, RELEASE, Object, Refused, definitions, helm
 from tests.cluster.reach import Cluster
 
 # What the server knows: without the Prometheus operator's kinds.
@@ -29,6 +29,7 @@ class Installed:
     def __init__(self, cluster: Cluster, namespace: str) -> None:
         self.cluster, self.namespace = cluster, namespace
         self.notes = ""
+        self.values = VALUES
 
     def helm(self, *line: str, values: dict[str, Any] | None = None) -> str:
         """Run Helm against the cluster."""
@@ -53,7 +54,8 @@ def installed(api_cluster: Cluster) -> Iterator[Installed]:
     with api_cluster.namespace() as namespace:
         made = Installed(api_cluster, namespace)
         # The Job that makes the sandbox's gateway needs a node: here its program is run without one.
-        made.notes = made.helm("install", RELEASE, str(CHART), "--no-hooks", values=VALUES)
+        made.values = VALUES | definitions(api_cluster)
+        made.notes = made.helm("install", RELEASE, str(CHART), "--no-hooks", values=made.values)
         yield made
         made.helm("uninstall", RELEASE, "--no-hooks")
 
@@ -110,7 +112,7 @@ def test_an_upgrade_keeps_the_secrets(installed: Installed) -> None:
         return found
 
     before = secret()
-    installed.helm("upgrade", RELEASE, str(CHART), "--no-hooks", values=VALUES)
+    installed.helm("upgrade", RELEASE, str(CHART), "--no-hooks", values=installed.values)
     assert before == secret()
 
 

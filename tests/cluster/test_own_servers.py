@@ -22,8 +22,7 @@ def places(node_cluster: Cluster) -> Iterator[tuple[str, str]]:
     for name in ("operator", "bridge", "sandbox"):
         node_cluster.box.load(images.archive(name))
     with node_cluster.namespace() as home, node_cluster.namespace() as bridges:
-        there = node_cluster.kubectl("get", "crd", "bridgegateways.ponton.im", "--ignore-not-found", "-o", "name")
-        values = {"images": usual()["images"], "namespaces": [bridges], "crds": {"install": not there}}
+        values = {"images": usual()["images"], "namespaces": [bridges], **chart_kit.definitions(node_cluster)}
         place = (f"--kubeconfig={node_cluster.kubeconfig}", "--namespace", home)
         chart_kit.helm("install", RELEASE, str(chart_kit.CHART), *place, values=values)
         yield home, bridges
