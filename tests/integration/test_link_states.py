@@ -225,7 +225,7 @@ async def test_parked_by_the_host(owner: Owner) -> None:
     owner.want("Parked")
     await owner.gone()
     await owner.stands(Reason.PARKED)
-    await owner.says(Reason.PARKED)
+    await owner.says(Reason.PARKED, words.PAUSED)
     assert words.GOES_ON == await owner.ask("code")
     await owner.stands(Reason.CONNECTED)
     await owner.talk("again")

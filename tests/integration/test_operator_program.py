@@ -117,7 +117,7 @@ async def test_one_works_the_other_stands_by_and_follows(fake: DiscoFake, tmp_pa
 async def test_who_cannot_renew_ends(fake: DiscoFake, tmp_path: Path) -> None:
     """With the API away the holder ends itself before another may begin, and says why."""
     async with replica(fake, tmp_path, "one") as one:
-        await until(lambda: one.said("operator_works"), one)
+        await until(lambda: one.said("listed"), one)
         fake.down = True
         assert 75 == await asyncio.wait_for(one.process.wait(), SECONDS)
         assert one.said("lease_lost")

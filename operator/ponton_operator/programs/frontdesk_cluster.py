@@ -8,7 +8,7 @@ process.
 import asyncio
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -105,8 +105,7 @@ async def serve(environment: Mapping[str, str], place: Place, log: Log) -> int:
 
     health = await Health(metrics.text, alive, ready=lambda: "").serve(place.port)
     try:
-        log(DeskEvent.STANDS_BY)
-        if not await _hold(lease):
+        if not await _hold(lease, partial(log, DeskEvent.STANDS_BY)):
             return EX_OK
         lease.keep()
         client.fence = lease.overdue  # who was frozen and wakes writes nothing more
@@ -121,11 +120,12 @@ async def serve(environment: Mapping[str, str], place: Place, log: Log) -> int:
         api.close()
 
 
-async def _hold(lease: Lease) -> bool:
-    """Wait for the Lease; False when we were told to end before."""
+async def _hold(lease: Lease, say: Callable[[], None]) -> bool:
+    """Wait for the Lease, and say so when signals count; False when we were told to end before."""
     told, loop = threading.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
+    say()
     return await asyncio.to_thread(lease.hold, told)
 
 

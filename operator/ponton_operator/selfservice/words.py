@@ -91,7 +91,7 @@ PHONE_CODE: Final = (
     "Link with phone number instead, and type it."
 )
 PAUSED: Final = (
-    "You have paused the bridge; the link is kept. What your contacts write waits at WhatsApp, "
+    "The bridge is paused; the link is kept. What your contacts write waits at WhatsApp, "
     "which ends a link after about 14 days without contact. Write 'resume' to go on."
 )
 RUNS_ALREADY: Final = "The bridge runs already."
