@@ -133,11 +133,15 @@ class Coordination:
 
     async def _sweep(self) -> None:
         """Look now and then at what a short absence of Redis, which nobody noticed, may have cost; a page at a time."""
-        due: list[str] = []
+        due, pause = (
+            list(self._users),
+            0.0,
+        )  # all at once at the start: of thousands the stream keeps the last ones only
         while True:
-            await asyncio.sleep(SWEEP)
-            due = due or list(self._users)
+            await asyncio.sleep(pause)
             page, due = due[:PAGE], due[PAGE:]
+            if not due:
+                due, pause = list(self._users), SWEEP
             with suppress(HostError):
                 for account, beat in (await self._door.heartbeats(page)).items():
                     self._told(_state(account, beat))
