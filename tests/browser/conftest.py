@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
+from tests.harness.collecting import give_time, unless_named
+
 _HERE = Path(__file__).parent
 _PATIENCE = 300  # seconds for a test that says nothing itself
 AXE = _HERE.parents[1] / ".tools" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
@@ -15,15 +17,12 @@ AXE = _HERE.parents[1] / ".tools" / "axe" / "node_modules" / "axe-core" / "axe.m
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave the folder alone unless a path given on the command line leads into it."""
-    asked = (Path(argument.partition("::")[0]).resolve() for argument in config.args)
-    return None if any(path == _HERE or _HERE in path.parents for path in asked) else True
+    return unless_named(_HERE, config)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give the tests of this folder more time than others have."""
-    for item in items:
-        if _HERE in item.path.parents and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(_PATIENCE))
+    give_time(_HERE, items, _PATIENCE)
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ import pytest
 
 from ponton_operator.cluster.prosody import ProsodyControl, ProsodyRefused
 from tests.cluster.chart_kit import EVERYTHING, Object, named, render, sandbox_gateway
-from tests.harness.prosody import free_ports
+from tests.harness.prosody import answers, free_ports
 from tests.harness.redis import free_port
 
 URL = "https://wa-ponton-xmpp.bridges.svc:5281/shards"
@@ -57,16 +57,6 @@ async def running(script: str, folder: Path, *ports: int) -> AsyncIterator[None]
         if child.returncode is None:
             child.terminate()
         await child.wait()
-
-
-async def answers(port: int) -> bool:
-    """Whether somebody listens."""
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    return True
 
 
 async def redis(port: int, *commands: str) -> list[str]:

@@ -3,7 +3,6 @@
 Called by `__main__` and, as the simplest whole system there is, by tests that need everything at once.
 """
 
-import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -14,7 +13,7 @@ from pathlib import Path
 from tests.demo import picture
 from tests.demo.say import Say
 from tests.harness.local import Local, running_local
-from tests.harness.prosody import Prosody, running_prosody, until
+from tests.harness.prosody import Prosody, answers, running_prosody, until
 from tests.harness.redis import RedisServer, free_port, running_redis
 from tests.harness.xmpp import Client, logged_in
 from tests.sandbox.client import SandboxClient
@@ -96,16 +95,7 @@ async def built(folder: Path, say: Say, *, live: bool = False, page: bool = Fals
         )
         say("ponton local runs, its front desk is connected")
         if page:
-            await until(lambda: _listens(port), what="the portal")
+            await until(lambda: answers(port), what="the portal")
             say("The self-service page is served")
         yield Stage(folder, prosody, redis, local, sandbox, f"http://127.0.0.1:{port}" if page else "")
         say("Ending everything")
-
-
-async def _listens(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    return True

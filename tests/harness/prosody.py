@@ -284,11 +284,11 @@ class Prosody:
             await asyncio.sleep(_POLL)
 
     async def _answers(self) -> bool:
-        if not all([await _open(port) for port in (self.ports.c2s, self.ports.http, self.ports.https)]):
+        if not all([await answers(port) for port in (self.ports.c2s, self.ports.http, self.ports.https)]):
             return False
         with suppress(OSError, ProsodyError):
             status, _ = await self.http("GET", "/shards", token=self.secrets.admin_token)
-            return status == 200 and await _open(self.ports.shards)
+            return status == 200 and await answers(self.ports.shards)
         return False
 
     async def _end(self, number: signal.Signals) -> None:
@@ -358,7 +358,8 @@ async def until(condition: Any, *, timeout: float = 10.0, what: str = "the condi
         await asyncio.sleep(_POLL)
 
 
-async def _open(port: int) -> bool:
+async def answers(port: int) -> bool:
+    """Whether somebody listens on this port of loopback."""
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except OSError:

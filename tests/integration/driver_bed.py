@@ -203,3 +203,11 @@ async def scene(sandbox: SandboxClient, folder: Path, kind: str, *, app_state: b
         yield Scene(sandbox, alice, await sandbox.contact(f"Bob {number}"), driver)
     finally:
         await driver.kill()
+
+
+async def still_works(linked: Scene, body: str = "still there") -> None:
+    """A message comes through, and so does the answer."""
+    await linked.bob.send_text(linked.alice, body)
+    await linked.driver.text(body)
+    await linked.driver.send(who(linked.bob), f"re: {body}")
+    await linked.bob.wait_for("message", text=f"re: {body}")

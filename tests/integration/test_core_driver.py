@@ -20,9 +20,8 @@ from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp import port
 from ponton_bridge.whatsapp.core_driver import place
 from ponton_bridge.whatsapp.core_driver.driver import CoreDriver
-from tests.integration.driver_bed import PATIENCE, Scene, scene, until, who
+from tests.integration.driver_bed import PATIENCE, Scene, scene, still_works, until, who
 from tests.integration.local_world import alive
-from tests.integration.test_driver_faults import still_works
 from tests.sandbox.client import SandboxClient
 from tests.sandbox.harness import running_sandbox
 from tests.sandbox.launch import CORE_FOLDER, environment

@@ -10,7 +10,7 @@ from ponton_bridge.model.address import Address
 from ponton_bridge.model.errors import WhatsAppError
 from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp import port
-from tests.integration.driver_bed import KINDS, Scene, scene, until, who
+from tests.integration.driver_bed import KINDS, Scene, scene, still_works, until, who
 from tests.sandbox.client import SandboxClient
 from tests.sandbox.harness import running_sandbox
 
@@ -43,14 +43,6 @@ async def linked(fresh: Scene) -> Scene:
     """The same, linked."""
     await fresh.link()
     return fresh
-
-
-async def still_works(linked: Scene, body: str = "still there") -> None:
-    """A message comes through, and so does the answer."""
-    await linked.bob.send_text(linked.alice, body)
-    await linked.driver.text(body)
-    await linked.driver.send(who(linked.bob), f"re: {body}")
-    await linked.bob.wait_for("message", text=f"re: {body}")
 
 
 async def stays_down(linked: Scene) -> None:

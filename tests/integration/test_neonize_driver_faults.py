@@ -10,8 +10,7 @@ import pytest_asyncio
 from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp import port
 from ponton_bridge.whatsapp.core_driver import place
-from tests.integration.driver_bed import Scene, scene, who
-from tests.integration.test_driver_faults import still_works
+from tests.integration.driver_bed import Scene, scene, still_works, who
 from tests.sandbox.client import SandboxClient
 from tests.sandbox.harness import running_sandbox
 
