@@ -154,6 +154,11 @@ class Host:
         """Of the gateway."""
         return GATEWAY
 
+    @property
+    def page(self) -> str:
+        """There is none."""
+        return ""
+
     def client(self, resource: str) -> AbstractAsyncContextManager[Client]:
         """Log the owner in."""
         return logged_in(self.prosody, "alice", self.word, resource=resource, carbons=True)

@@ -17,10 +17,12 @@ from typing import Any
 from tests.cluster import chart_kit
 from tests.cluster.box import images
 from tests.cluster.reach import Cluster, Object, until
+from tests.harness.redis import free_port
 
 NAME = "wa"
 FULL = f"{NAME}-ponton"
 GATEWAY = f"{FULL}-sandbox"
+PORTAL = f"{GATEWAY}-portal"
 DOMAIN = "example.test"
 SERVED = f"sandbox.{DOMAIN}"
 """The domain of that gateway."""
@@ -36,6 +38,11 @@ class Release:
     folder: Path
     users: dict[str, str]
     values: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def page(self) -> str:
+        """Where browsers find the self-service page of its gateway, '' when it has none."""
+        return str(self.values["sandbox"]["portalUrl"])
 
     @property
     def ca_file(self) -> Path:
@@ -96,20 +103,34 @@ class Release:
 
 
 @contextmanager
-def installed(cluster: Cluster, folder: Path, owners: list[str], **values: Any) -> Iterator[Release]:  # noqa: ANN401
-    """Install the chart in a new namespace at the restricted level, and wait until its gateway is Ready."""
+def installed(
+    cluster: Cluster,
+    folder: Path,
+    owners: list[str],
+    *,
+    page: bool = False,
+    **values: Any,  # noqa: ANN401
+) -> Iterator[Release]:
+    """Install the chart in a new namespace at the restricted level, and wait until its gateway is Ready.
+
+    `page`: with the self-service page, on a port of loopback that is free now (`scene.ways` leads from there).
+    """
     if cluster.box:
         for name in images.IMAGES:
             cluster.box.load(images.archive(name))
     with cluster.namespace() as namespace:
         release = Release(cluster, namespace, folder, {owner: f"{owner}-password" for owner in owners})
         release.values = {**usual(), **values}
+        release.values["sandbox"]["portalUrl"] = f"http://127.0.0.1:{free_port()}" if page else ""
         users = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "users", "namespace": namespace}}
         cluster.apply({**users, "stringData": release.users})
         release.values |= chart_kit.definitions(cluster)
         release.helm("install", NAME, str(chart_kit.CHART), values=release.values)
         try:
             release.ready()
+            if page:
+                running = f"{PORTAL} runs"
+                until(running, lambda: release.condition(f"bg/{GATEWAY}", "PortalRunning")[0] == "True", READY)
             yield release
         finally:
             if NAME in release.helm("list", "--short"):
