@@ -7,7 +7,6 @@ Images are built when something in them has changed, and loaded into our own clu
 must have them already.
 """
 
-import base64
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any
 
 from tests.cluster import chart_kit
 from tests.cluster.box import images
+from tests.cluster.place import READY, Place
 from tests.cluster.reach import Cluster, Object, until
 from tests.harness.redis import free_port
 
@@ -26,15 +26,12 @@ PORTAL = f"{GATEWAY}-portal"
 DOMAIN = "example.test"
 SERVED = f"sandbox.{DOMAIN}"
 """The domain of that gateway."""
-READY = 120.0  # seconds from the installation to a gateway that is Ready; it takes about 20
 
 
 @dataclass
-class Release:
+class Release(Place):
     """One installation in a namespace of its own; `users` are the owners' names and passwords at its Prosody."""
 
-    cluster: Cluster
-    namespace: str
     folder: Path
     users: dict[str, str]
     values: dict[str, Any] = field(default_factory=dict)
@@ -61,26 +58,9 @@ class Release:
         """Upgrade it, with values changed at the top."""
         return self.helm("upgrade", NAME, str(chart_kit.CHART), *line, values={**self.values, **values})
 
-    def kubectl(self, *line: str, text: str | None = None) -> str:
-        """Run kubectl in the namespace."""
-        return self.cluster.kubectl("-n", self.namespace, *line, text=text)
-
-    def get(self, *line: str) -> Object:
-        """Read one object of the namespace, or a list."""
-        return self.cluster.get("-n", self.namespace, *line)
-
-    def secret(self, name: str) -> dict[str, str]:
-        """Give what a Secret holds."""
-        return {key: base64.b64decode(text).decode() for key, text in self.get("secret", name)["data"].items()}
-
-    def condition(self, what: str, kind: str) -> tuple[str, str]:
-        """Give status and reason of a condition of an object (ba/alice), ('', '') without it."""
-        found = self.get(what).get("status", {}).get("conditions", [])
-        return next(((one["status"], one["reason"]) for one in found if one["type"] == kind), ("", ""))
-
     def ready(self, what: str = f"bg/{GATEWAY}", seconds: float = READY) -> None:
-        """Wait until an object is Ready."""
-        until(f"{what} is Ready", lambda: self.condition(what, "Ready")[0] == "True", seconds)
+        """Wait until an object is Ready, the gateway unless another one is named."""
+        self.until_ready(what, seconds)
 
     def account(self, owner: str, **spec: Any) -> Object:  # noqa: ANN401  # parts of a resource
         """Give an account of an owner as kubectl makes it."""
@@ -90,11 +70,6 @@ class Release:
             "metadata": {"name": owner, "namespace": self.namespace},
             "spec": {"owner": f"{owner}@{DOMAIN}", "gatewayRef": {"name": GATEWAY}, **spec},
         }
-
-    def pods(self, account: str = "") -> list[Object]:
-        """Give the shards' pods, or those of one account."""
-        chosen = f"ponton.im/account={account}" if account else "app.kubernetes.io/component=shard"
-        return list(self.get("pods", "-l", chosen)["items"])
 
     def redis(self, *command: str) -> list[str]:
         """Ask the bundled Redis as the control plane; gives the lines of its answer."""

@@ -153,13 +153,8 @@ class ClusterScene:
 
     def _left(self) -> list[str]:
         release = self.ways.release
-        ours = "app.kubernetes.io/component=shard"
-        found = release.kubectl("get", "pods,secrets,pvc", "-l", ours, "-o", "name").split()
-        found += release.kubectl("get", "bridgeaccounts", "-o", "name").split()
-        found += release.redis("--scan", "--pattern", f"ponton:{GATEWAY}:a:*")
-        users = {user for user in release.redis("ACL", "USERS") if user.startswith(f"ponton-{GATEWAY}.")}
-        found += users - {f"ponton-{GATEWAY}.frontdesk"}
-        return found + ["streams"] * self.ways.view()["connected"]
+        keys = release.redis("--scan", "--pattern", f"ponton:{GATEWAY}:a:*")
+        return release.accounts_left(GATEWAY, keys, release.redis("ACL", "USERS"), self.ways.view()["connected"])
 
 
 def processes(uid: str, word: str) -> list[int]:
