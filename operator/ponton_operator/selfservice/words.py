@@ -130,6 +130,7 @@ NEXT: Final = {
     Next.NOTHING: "There is nothing to do: write with your contacts.",
     Next.WAIT: "There is nothing to do: the bridge goes on by itself.",
     Next.SCAN: "Scan the code: on the phone open WhatsApp > Settings > Linked devices > Link a device.",
+    Next.PASSKEY: "Answer WhatsApp, as it is explained below.",
     Next.NEW_CODE: "Get a new code when you want to link again.",
     Next.OPEN_PHONE: "Open WhatsApp on your phone.",
     Next.HOST: "Ask your host to look at it.",
