@@ -192,6 +192,7 @@ def test_names_of_groups() -> None:
 
 
 KEY: dict[str, Any] = {"Challenge": "/+8=", "RelyingPartID": "whatsapp.com"}
+HUGE = KEY | {"Challenge": "A" * 9000}
 
 
 def test_passkey_request_is_what_browsers_take() -> None:
@@ -239,7 +240,7 @@ def test_passkey_request_is_what_browsers_take() -> None:
         ("PairError", {"Error": "x"}, port.PairingFailed(Reason.FAILED)),
         ("PairPasskeyRequest", {"PublicKey": {}}, port.PairingFailed(Reason.PASSKEY_FAILED)),
         ("PairPasskeyRequest", {}, port.PairingFailed(Reason.PASSKEY_FAILED)),
-        ("PairPasskeyRequest", {"PublicKey": KEY | {"Challenge": "A" * 9000}}, port.PairingFailed(Reason.PASSKEY_FAILED)),
+        ("PairPasskeyRequest", {"PublicKey": HUGE}, port.PairingFailed(Reason.PASSKEY_FAILED)),
         ("PairPasskeyError", {"Error": "x", "Continuation": True}, port.PairingFailed(Reason.PASSKEY_FAILED)),
         ("PairPasskeyConfirmation", {"Code": "ABCD-EFGH"}, port.Code(port.CodeKind.COMPARE, "ABCD-EFGH", 0.0)),
     ],
