@@ -57,7 +57,7 @@ async def test_hands_an_answer_on() -> None:
         assert [words.PASSKEY_TAKEN] == await world.say(line)
     (first, second) = world.shards.asked
     assert first == second
-    assert (Verb.PASSKEY, passkey.check(json.dumps(KEY.answer(REQUEST)), REQUEST).to_json()) == first
+    assert (Verb.PASSKEY, passkey.check(passkey.unpacked(packed), REQUEST).to_json()) == first
 
 
 async def test_an_answer_that_is_none_stays_here() -> None:
