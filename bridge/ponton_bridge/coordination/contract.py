@@ -193,7 +193,8 @@ class Verb:
     PAIR_PHONE: Final = "pair_phone"  # argument: bare digits; result: the code
     UNLINK: Final = "unlink"
     STATUS: Final = "status"
-    PASSKEY: Final = "passkey"  # argument: the browser's answer
+    PASSKEY: Final = "passkey"  # argument: the browser's answer, JSON
+    COMPARED: Final = "compared"  # argument: yes or no, whether the codes are the same; no also calls a request off
     LOGIN: Final = "login"  # to the front desk only; argument: JSON after `LoginMessage`
 
 
@@ -218,7 +219,7 @@ class Result(Flat):
 
 @dataclass(frozen=True, slots=True)
 class LiveCode(Flat):
-    """The code that can be used now."""
+    """The code that can be used now, or what WhatsApp asks instead; `kind` as whatsapp.port.CodeKind has it."""
 
     kind: str
     text: str
