@@ -285,18 +285,19 @@ class AccountService:
         account = await self._existing(request.owner)
         name, word = account.metadata.name, "yes" if request.sure else request.argument.strip().lower()
         live = await self._shards.live_code(name) if is_running(account) else None
-        if live is None or live.kind not in {passkeys.REQUEST, passkeys.COMPARE}:
+        asked, compares = passkeys.request_of(live), live is not None and live.kind == passkeys.COMPARE
+        if live is None or not (asked or compares):
             reason = await self._reason(account)
             return Answer(sentence_of(account, reason) if reason is Reason.PASSKEY_NEEDED else words.NO_PASSKEY)
-        left, compares = live.expires - self._clock(), live.kind == passkeys.COMPARE
+        left = live.expires - self._clock()
         if word == "no" or (compares and word == "yes"):
             result = await self._shards.command(name, Verb.COMPARED, word, PASSKEY_SECONDS, PASSKEY_SECONDS)
             return _told(result, words.CODES_SAME if word == "yes" else words.PASSKEY_STOPPED)
         if compares:
             minutes = str(passkeys.minutes(left))
             return Answer(words.Filled(words.COMPARE, code=live.text, minutes=minutes), code=live.text, asks=Asks.SAME)
-        if not word or word == "yes":
-            return Answer(passkeys.how(live.text, left, self._limits.page), asks=Asks.ANSWER)
+        if word in {"", "yes"}:
+            return Answer(passkeys.how(asked, left, self._limits.page), asks=Asks.ANSWER)
         answer = passkeys.answer_of(request.argument)
         result = await self._shards.command(name, Verb.PASSKEY, answer, PASSKEY_SECONDS, PASSKEY_SECONDS)
         return _told(result, words.PASSKEY_TAKEN)
