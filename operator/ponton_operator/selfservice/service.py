@@ -115,9 +115,9 @@ class Limits:
     page: str = ""
 
 
-def read_limits(gateway: BridgeGateway, *, page: bool) -> Limits:
-    """Give what the service has to know of a gateway; `page` says whether its page is served at all."""
-    portal = gateway.spec.selfservice.portal if page else None
+def read_limits(gateway: BridgeGateway) -> Limits:
+    """Give what the service has to know of a gateway."""
+    portal = gateway.spec.selfservice.portal
     return Limits(
         domain=gateway.spec.domain,
         hosts=allowed_hosts(gateway),

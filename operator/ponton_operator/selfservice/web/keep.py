@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ponton_bridge.coordination.client.wire import RedisRefused, Reply, Wires
+from ponton_bridge.coordination.contract import Keys
 from ponton_bridge.model.errors import HostError
 from ponton_operator.selfservice import words
 
@@ -55,7 +56,7 @@ class Keep:
 
     def __init__(self, url: str, gateway: str, clock: Callable[[], float] = time.time) -> None:
         self._wires = Wires(url, CONNECTIONS)
-        self._prefix = f"ponton:{gateway}:portal:"
+        self._prefix = Keys(gateway, "").portal
         self._clock = clock
 
     async def close(self) -> None:
