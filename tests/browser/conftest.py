@@ -32,7 +32,7 @@ async def chromium(*arguments: str, home: Path | None = None) -> AsyncIterator[B
 
     As root it needs to be told that its own sandbox cannot work.
     """
-    env: dict[str, str | float | bool] = dict(os.environ) | ({"HOME": str(home)} if home else {})
+    env: dict[str, str | float | bool] = {**os.environ, **({"HOME": str(home)} if home else {})}
     async with async_playwright() as library:
         browser = await library.chromium.launch(
             executable_path="/usr/bin/chromium", args=["--no-sandbox", *arguments], env=env

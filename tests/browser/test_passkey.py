@@ -157,7 +157,7 @@ async def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: Authentica
         page = await context.new_page()
         await logged_in_page(page, stage, client)
         phone = await stage.sandbox.account(push_name="Alice", contacts=["Bob"])
-        await phone.demand_passkey(**key.registered)
+        await phone.demand_passkey(key.registered)
         yield Scene(stage, context, page, phone, key)
 
 

@@ -51,7 +51,7 @@ async def owner(bed: Bed) -> AsyncIterator[Owner]:
 
 async def scanned(owner: Owner, key: Authenticator, ask: str = "register", **knobs: Any) -> int:  # noqa: ANN401
     """Register, let WhatsApp demand this passkey, scan; gives the number of the first message since."""
-    await owner.phone.demand_passkey(**key.registered, **knobs)
+    await owner.phone.demand_passkey(key.registered, **knobs)
     before = len(owner.client.messages)
     await owner.ask(ask)
     await owner.phone.scan(await owner.code(before), wait=False)

@@ -10,7 +10,7 @@ import pytest
 from slixmpp import JID
 from slixmpp.stanza import Message
 
-from ponton_bridge.coordination.contract import Command, Result, Verb
+from ponton_bridge.coordination.contract import Command, LiveCode, Result, Verb
 from ponton_bridge.model.address import Address
 from ponton_bridge.model.errors import OwnerError, WhatsAppError
 from ponton_bridge.model.states import TABLE, Reason
@@ -273,6 +273,8 @@ async def test_a_passkeys_answer_reaches_the_driver(prosody: Prosody, config: Co
     whatsapp = FakeWhatsApp()
     async with logged_in(prosody, "alice", "pw") as alice, running_shard(config, whatsapp) as shard:
         await wants_passkey(alice, whatsapp)
+        asked = LiveCode.from_json((await ask(shard, Verb.ASKED)).value)
+        assert ("passkey", REQUEST, True) == (asked.kind, asked.text, 500 < asked.expires <= 600)
         assert 1 == (await ask(shard, Verb.PASSKEY, answered())).ok
         ((given,),) = whatsapp.called("passkey_answer")
         assert url_safe(KEY.id) == json.loads(given)["id"]
@@ -289,6 +291,7 @@ async def test_a_passkeys_answer_that_cannot_be_used(prosody: Prosody, config: C
     whatsapp.answers["passkey_answer"].append(WhatsAppError("Not that one."))
     async with logged_in(prosody, "alice", "pw") as alice, running_shard(config, whatsapp) as shard:
         await alice.until(lambda: "picture" in seen(alice))
+        assert "" == (await ask(shard, Verb.ASKED)).value
         with pytest.raises(OwnerError, match="does not wait for this"):
             await ask(shard, Verb.PASSKEY, answered())
         await wants_passkey(alice, whatsapp)

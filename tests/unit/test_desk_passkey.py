@@ -25,7 +25,7 @@ async def asked(kind: str = "passkey", text: str = REQUEST) -> World:
     world = World()
     reason = Reason.WAITING_FOR_PASSKEY if kind == "passkey" else Reason.COMPARING_CODES
     await world.registered(reason)
-    world.shards.code = LiveCode(kind, text, 1, 1, world.now + 600)
+    world.shards.code = LiveCode(kind, text, 1, 1, 600.0)
     world.shards.answer = OK
     return world
 
@@ -96,24 +96,19 @@ async def test_hands_a_word_on(kind: str, line: str, argument: str, sentence: st
 
 
 async def test_shows_the_code_to_compare() -> None:
-    """Whatever else is written: the code, how to answer, and how long."""
+    """The code, how to answer, and how long."""
     world = await asked("compare", "ABCD-EFGH")
-    for line in ("passkey", f"passkey {KEY.packed(REQUEST)}"):
-        assert [words.COMPARE.format(code="ABCD-EFGH", minutes=10)] == await world.say(line)
+    assert [words.COMPARE.format(code="ABCD-EFGH", minutes=10)] == await world.say("passkey")
     assert [] == world.shards.asked
-
-
-async def test_a_yes_to_a_request_is_a_question_how() -> None:
-    """There is nothing yet that could be the same."""
-    (told,) = await (await asked()).say("passkey yes")
-    assert passkeys.snippet(ASKED) in told
 
 
 @pytest.mark.parametrize("code", [None, LiveCode("qr", "2@x", 1, 6, 2000.0)])
 async def test_without_a_request_there_is_nothing_to_answer(code: LiveCode | None) -> None:
-    """A code to scan is no request."""
+    """A code to scan is no request; without a shard nobody is asked."""
     world = await asked()
     world.shards.code, world.shards.reason = code, Reason.WAITING_FOR_SCAN
+    assert [words.NO_PASSKEY] == await world.say("passkey")
+    world.accounts.park(ALICE, Reason.PASSKEY_FAILED)
     assert [words.NO_PASSKEY] == await world.say(f"passkey {KEY.packed(REQUEST)}")
     assert [] == world.shards.asked
 
@@ -201,9 +196,10 @@ async def test_what_a_shard_may_write_is_no_request(text: str) -> None:
     world = await asked("passkey", text)
     assert [words.NO_PASSKEY] == await world.say("passkey")
     assert "" == passkeys.request_of(world.shards.code) == passkeys.request_of(None)
+    assert None is passkeys.asked_of(text)
 
 
 def test_minutes_are_whole_and_never_none() -> None:
     """Whoever is told to hurry is not told that it is too late."""
     assert [10, 1, 1, 1] == [passkeys.minutes(seconds) for seconds in (600.0, 119.0, 20.0, -5.0)]
-    assert "1." in passkeys.how(ASKED, 0.0, "")
+    assert "1." in passkeys.how(LiveCode("passkey", REQUEST, 1, 1, 0.0), "")

@@ -27,6 +27,15 @@ _SNIPPET: Final = """\
 }})().catch(alert);"""
 
 
+def asked_of(text: str) -> LiveCode | None:
+    """Read a shard's answer to `Verb.ASKED`; None when WhatsApp asks nothing."""
+    try:
+        code = LiveCode.from_json(text) if text else None
+    except (ValueError, RecursionError):
+        return None
+    return code if code and (code.kind == COMPARE or request_of(code)) else None
+
+
 def request_of(code: LiveCode | None) -> str:
     """Give the request (JSON, ASCII) that is live, '' when there is none; what a shard wrote may be anything."""
     if code is None or code.kind != REQUEST or len(code.text) > LONGEST:
@@ -51,11 +60,13 @@ def answer_of(text: str) -> str:
     return passkey.read(passkey.unpacked(text.strip().removeprefix(PREFIX))).to_json()
 
 
-def how(request: str, seconds: float, page: str) -> str:
-    """Say in a chat or a command how to answer; `page` is the address of ours, '' without one."""
+def how(asked: LiveCode, page: str) -> str:
+    """Say in a chat or a command how to answer a request (`asked_of`); `page` is where ours is, empty without one."""
     ways = [words.PASSKEY_PAGE.format(url=page)] if page else []
-    lines = words.PASSKEY_HOW.format(snippet=snippet(request))
-    return "\n\n".join([words.PASSKEY_ASKED.format(minutes=minutes(seconds)), *ways, lines, words.PASSKEY_PHONE_ONLY])
+    lines = words.PASSKEY_HOW.format(snippet=snippet(request_of(asked)))
+    return "\n\n".join(
+        [words.PASSKEY_ASKED.format(minutes=minutes(asked.expires)), *ways, lines, words.PASSKEY_PHONE_ONLY]
+    )
 
 
 def minutes(seconds: float) -> int:
