@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element
 
-from ponton_bridge.coordination.contract import Heartbeat, LiveCode, Result
+from ponton_bridge.coordination.contract import Heartbeat, LiveCode, Result, Verb
 from ponton_bridge.model.states import Reason
 from ponton_operator.resources.account import (
     AccountSpec,
@@ -110,6 +110,8 @@ class ScriptedShards:
     async def command(self, account: str, verb: str, argument: str, seconds: float, keep: float) -> Result | None:
         assert account.startswith("acc-")
         assert keep >= seconds
+        if verb == Verb.ASKED:
+            return Result("1", ok=1, value=self.code.to_json() if self.code else "")
         self.asked.append((verb, argument))
         return self.answer
 
@@ -117,10 +119,6 @@ class ScriptedShards:
         if self.reason is None:
             return None
         return Heartbeat(epoch=1, instance=account, time=0.0, reason=self.reason.value)
-
-    async def live_code(self, account: str) -> LiveCode | None:
-        assert account.startswith("acc-")
-        return self.code
 
 
 class World:

@@ -193,6 +193,7 @@ class Verb:
     PAIR_PHONE: Final = "pair_phone"  # argument: bare digits; result: the code
     UNLINK: Final = "unlink"
     STATUS: Final = "status"
+    ASKED: Final = "asked"  # result: `LiveCode` (JSON) of what WhatsApp asks, `expires` as seconds left; '' for nothing
     PASSKEY: Final = "passkey"  # argument: the browser's answer, JSON
     COMPARED: Final = "compared"  # argument: yes or no, whether the codes are the same; no also calls a request off
     LOGIN: Final = "login"  # to the front desk only; argument: JSON after `LoginMessage`

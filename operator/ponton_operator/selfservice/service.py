@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
-from ponton_bridge.coordination.contract import PAGE, Heartbeat, LiveCode, Result, Verb
+from ponton_bridge.coordination.contract import PAGE, Heartbeat, Result, Verb
 from ponton_bridge.core.limiter import Bucket
 from ponton_bridge.model.address import parse_number
 from ponton_bridge.model.errors import HostError, OwnerError
@@ -96,9 +96,6 @@ class Shards(Protocol):
 
     async def heartbeat(self, account: str) -> Heartbeat | None:
         """Give the last heartbeat, None when there is none or Redis is away."""
-
-    async def live_code(self, account: str) -> LiveCode | None:
-        """Give what can be scanned or answered now, None when there is nothing. Raises HostError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,25 +278,29 @@ class AccountService:
         return _told(result, words.NEW_CODE)
 
     async def _passkey(self, request: Request) -> Answer:
-        """Say how WhatsApp is answered, or hand an answer on; 'yes' and 'no' are the word on two codes."""
+        """Say what WhatsApp asks and how it is answered, or hand an answer on, or the word on two codes."""
         account = await self._existing(request.owner)
         name, word = account.metadata.name, "yes" if request.sure else request.argument.strip().lower()
-        live = await self._shards.live_code(name) if is_running(account) else None
-        if live is None or live.kind not in {passkeys.REQUEST, passkeys.COMPARE}:
-            reason = await self._reason(account)
+        reason = await self._reason(account)
+        if reason is Reason.PASSKEY_NEEDED or not is_running(account):
             return Answer(sentence_of(account, reason) if reason is Reason.PASSKEY_NEEDED else words.NO_PASSKEY)
-        left, compares = live.expires - self._clock(), live.kind == passkeys.COMPARE
-        if word == "no" or (compares and word == "yes"):
-            result = await self._shards.command(name, Verb.COMPARED, word, PASSKEY_SECONDS, PASSKEY_SECONDS)
-            return _told(result, words.CODES_SAME if word == "yes" else words.PASSKEY_STOPPED)
-        if compares:
-            minutes = str(passkeys.minutes(left))
-            return Answer(words.Filled(words.COMPARE, code=live.text, minutes=minutes), code=live.text, asks=Asks.SAME)
-        if not word or word == "yes":
-            return Answer(passkeys.how(live.text, left, self._limits.page), asks=Asks.ANSWER)
-        answer = passkeys.answer_of(request.argument)
-        result = await self._shards.command(name, Verb.PASSKEY, answer, PASSKEY_SECONDS, PASSKEY_SECONDS)
-        return _told(result, words.PASSKEY_TAKEN)
+        if not word:
+            return await self._asked(name)
+        if word in {"yes", "no"}:
+            verb, argument, done = Verb.COMPARED, word, words.CODES_SAME if word == "yes" else words.PASSKEY_STOPPED
+        else:
+            verb, argument, done = Verb.PASSKEY, passkeys.answer_of(request.argument), words.PASSKEY_TAKEN
+        return _told(await self._shards.command(name, verb, argument, PASSKEY_SECONDS, PASSKEY_SECONDS), done)
+
+    async def _asked(self, name: str) -> Answer:
+        result = await self._shards.command(name, Verb.ASKED, "", ANSWER_SECONDS, ANSWER_SECONDS)
+        asked = passkeys.asked_of(result.value) if result else None
+        if asked is None:
+            return _told(result, words.NO_PASSKEY)
+        if asked.kind == passkeys.COMPARE:
+            told = words.Filled(words.COMPARE, code=asked.text, minutes=str(passkeys.minutes(asked.expires)))
+            return Answer(told, code=asked.text, asks=Asks.SAME)
+        return Answer(passkeys.how(asked, self._limits.page), asks=Asks.ANSWER)
 
     async def _pause(self, request: Request) -> Answer:
         account = await self._existing(request.owner)
