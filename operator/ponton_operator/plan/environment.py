@@ -55,6 +55,7 @@ def shard_environment(
         "PONTON_UPLOAD_HOST": template.upload.host if template.upload else "",
         "PONTON_UPLOAD_CA": places.upload_ca,
         "PONTON_CODES": str(template.codes_per_attempt),
+        "PONTON_WHATSAPP": "" if template.driver == "Auto" else template.driver.lower(),
         "PONTON_SEND_PER_MINUTE": str(limits.per_minute),
         "PONTON_SEND_BURST": str(limits.burst),
         "PONTON_NEW_CONTACTS_PER_HOUR": str(limits.new_contacts_per_hour),

@@ -198,6 +198,8 @@ class ShardTemplate(K8s):
     """Codes of one attempt to link. WhatsApp gives no more than six: the first for 60 s, five more for 20 s each."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What is logged."""
+    driver: Literal["Auto", "Core", "Neonize"] = "Auto"
+    """What speaks to WhatsApp: a program beside the shard, or a library in it. Auto: the core, if the image has it."""
 
 
 class Accounts(K8s):
