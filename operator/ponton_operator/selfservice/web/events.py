@@ -11,7 +11,9 @@ class PortalEvent(StrEnum):
     CRASHED = "portal_crashed"  # a fault of ours; it is started again
     CONFIG_REFUSED = "config_refused"
     LOGIN_BEGUN = "login_begun"  # a code was asked for; whether it was one of our owners is not said
-    LOGGED_IN = "logged_in"  # with the account
+    OIDC_BEGUN = "oidc_begun"  # a browser was sent to the login server
+    OIDC_FAILED = "oidc_failed"  # nobody was logged in; `why`, for the host (below)
+    LOGGED_IN = "logged_in"  # with the account; `way`
     LOGIN_REFUSED = "login_refused"  # a wrong or an old code
     LOGGED_OUT = "logged_out"  # with the account; `everywhere`
     ACTED = "owner_acted"  # somebody asked for something: `verb`, the account, and how it went

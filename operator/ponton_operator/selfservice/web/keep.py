@@ -33,10 +33,11 @@ class TooManyTries(HostError):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who is logged in, and when that began (seconds since 1970)."""
+    """Who is logged in, when that began (seconds since 1970), and whether the login made them one of the host's."""
 
     owner: str
     begun: float
+    host: bool = False
 
 
 def fresh() -> str:
@@ -63,12 +64,12 @@ class Keep:
 
     # ---- sessions --------------------------------------------------------------------------------------------
 
-    async def open(self, owner: str) -> str:
+    async def open(self, owner: str, *, host: bool = False) -> str:
         """Begin a session; gives the new cookie, so that no cookie from before the login is worth anything."""
         cookie = fresh()
         session, mine = self._session(cookie), self._mine(owner)
         await self._calls([
-            ["SET", session, json.dumps([owner, self._clock()]), "EX", IDLE],
+            ["SET", session, json.dumps([owner, self._clock(), host]), "EX", IDLE],
             ["SADD", mine, session],
             ["EXPIRE", mine, LONGEST],
         ])  # fmt: skip
@@ -135,6 +136,22 @@ class Keep:
             return ""
         return str(owner) if await self._wires.call("DEL", self._login(cookie)) else ""
 
+    async def begin_elsewhere(self, cookie: str, state: str, remembered: list[str]) -> None:
+        """Remember that this browser went to a login server, and what has to be known when it comes back."""
+        await self._wires.call(
+            "SET", self._elsewhere(cookie), json.dumps([digest(cookie, state), remembered]), "EX", LOGIN
+        )
+
+    async def finish_elsewhere(self, cookie: str, state: str) -> list[str] | None:
+        """Give what was remembered, once; None when this browser did not go there with that state."""
+        text = await self._wires.call("GET", self._elsewhere(cookie))
+        if not text:
+            return None
+        expected, kept = json.loads(text)
+        if not hmac.compare_digest(expected, digest(cookie, state)):
+            return None
+        return list(kept) if await self._wires.call("DEL", self._elsewhere(cookie)) else None
+
     async def allows(self, kind: str, who: str, most: int, seconds: int) -> bool:
         """Count one more of a kind for somebody; whether there were at most so many in these seconds."""
         key = self._prefix + f"r:{kind}:" + digest(who)
@@ -151,6 +168,9 @@ class Keep:
 
     def _login(self, cookie: str) -> str:
         return self._prefix + "l:" + digest(cookie)
+
+    def _elsewhere(self, cookie: str) -> str:
+        return self._prefix + "e:" + digest(cookie)
 
     async def _calls(self, commands: list[list[str | float]]) -> list[Reply]:
         replies = await self._wires.calls(commands)

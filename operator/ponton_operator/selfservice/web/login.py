@@ -1,4 +1,7 @@
-"""Logging in by a one-time code that the front desk says to the owner over XMPP, and logging out."""
+"""Logging in by a one-time code that the front desk says to the owner over XMPP, and logging out.
+
+`web.oidc` is the other way in; both end with `enter`.
+"""
 
 from typing import Final
 from urllib.parse import urlsplit
@@ -6,11 +9,11 @@ from urllib.parse import urlsplit
 from starlette.responses import Response
 
 from ponton_bridge.coordination.contract import FRONT_DESK, LoginMessage, Verb
-from ponton_bridge.model.errors import HostError, OwnerError
+from ponton_bridge.model.errors import HostError, OwnerError, PontonError
 from ponton_bridge.model.jid import prepare_bare
 from ponton_operator.selfservice import languages, words
 from ponton_operator.selfservice.web.events import PortalEvent
-from ponton_operator.selfservice.web.gate import LANGUAGE_COOKIE, YEAR, Visit, set_cookie, status_of
+from ponton_operator.selfservice.web.gate import LANGUAGE_COOKIE, YEAR, NotThere, Visit, set_cookie, status_of
 from ponton_operator.selfservice.web.keep import LOGIN, TooManyTries
 
 DESK_SECONDS: Final = 5.0  # how long a page waits for the front desk
@@ -25,19 +28,32 @@ async def index(visit: Visit) -> Response:
 
 async def form(visit: Visit) -> Response:
     """Ask for the address."""
-    return visit.go("/account") if visit.owner else visit.page("login.html", jid="")
+    return visit.go("/account") if visit.owner else shown(visit)
+
+
+def shown(visit: Visit, problem: PontonError | None = None, **values: object) -> Response:
+    """Show the login page, with what went wrong."""
+    site = visit.portal.site
+    status = 200 if problem is None else 429 if isinstance(problem, TooManyTries) else status_of(problem)
+    usual = {"jid": "", "xmpp": site.xmpp_login, "server": site.server, "here": "/login"}
+    return visit.page("login.html", status, **usual | ({"problem": visit.told(problem)} if problem else {}) | values)
 
 
 async def begin(visit: Visit) -> Response:
     """Have a code sent; the answer is the same for every address."""
+    _by_xmpp(visit)
     typed = visit.form.get("jid", "")
     try:
         await _send(visit, prepare_bare(typed))
     except (OwnerError, HostError) as problem:
-        status = 429 if isinstance(problem, TooManyTries) else status_of(problem)
-        return visit.page("login.html", status, jid=typed, problem=visit.told(problem))
+        return shown(visit, problem, jid=typed)
     visit.portal.log(PortalEvent.LOGIN_BEGUN)
     return visit.go("/login/code")
+
+
+def _by_xmpp(visit: Visit) -> None:
+    if not visit.portal.site.xmpp_login:
+        raise NotThere(words.NO_PAGE)
 
 
 async def _send(visit: Visit, owner: str) -> None:
@@ -56,13 +72,15 @@ async def _send(visit: Visit, owner: str) -> None:
 
 async def code_form(visit: Visit) -> Response:
     """Ask for the code."""
+    _by_xmpp(visit)
     if visit.owner or not await visit.portal.keep.begun(visit.cookie):
         return visit.go("/login")
     return visit.page("code.html")
 
 
 async def finish(visit: Visit) -> Response:
-    """Take the code: the browser gets a new cookie, the old one is worth nothing from now on."""
+    """Take the code."""
+    _by_xmpp(visit)
     portal = visit.portal
     try:
         owner = await portal.keep.finish(visit.cookie, visit.form.get("code", "")[:_MAX_TYPED])
@@ -72,12 +90,18 @@ async def finish(visit: Visit) -> Response:
     if not owner:
         portal.log(PortalEvent.LOGIN_REFUSED, "warning")
         return visit.page("code.html", 400, problem=visit.say(words.WRONG_CODE))
+    return await enter(visit, owner, "code")
+
+
+async def enter(visit: Visit, owner: str, way: str, *, host: bool = False) -> Response:
+    """Begin a session: the browser gets a new cookie, the old one is worth nothing from now on."""
+    portal = visit.portal
     if visit.owner:
         await portal.keep.end(visit.cookie, visit.owner)
-    visit.owner = owner
+    visit.owner, visit.host = owner, host
     response = visit.go("/account")
-    set_cookie(visit, response, await portal.keep.open(owner))
-    portal.log(PortalEvent.LOGGED_IN, account=visit.account)
+    set_cookie(visit, response, await portal.keep.open(owner, host=host))
+    portal.log(PortalEvent.LOGGED_IN, account=visit.account, way=way)
     return response
 
 
@@ -89,9 +113,9 @@ async def leave(visit: Visit) -> Response:
     else:
         await visit.portal.keep.end(visit.cookie, visit.owner)
     visit.portal.log(PortalEvent.LOGGED_OUT, account=visit.account, everywhere=everywhere)
-    visit.owner = ""
+    visit.owner, visit.host = "", False
     sentence = words.LOGGED_OUT_EVERYWHERE if everywhere else words.LOGGED_OUT
-    return visit.page("login.html", jid="", notice=visit.say(sentence))
+    return shown(visit, notice=visit.say(sentence))
 
 
 async def language(visit: Visit) -> Response:

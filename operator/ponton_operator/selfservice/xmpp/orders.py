@@ -47,7 +47,7 @@ class Orders:
     async def _is_ours(self, owner: str) -> bool:
         """Tell whether they may have an account, or have one."""
         try:
-            self._service.check_owner(owner)
+            await self._service.check_known(owner)
         except OwnerError:
-            return await self._service.find(owner) is not None
+            return False
         return True
