@@ -1,13 +1,11 @@
 """What a login server says of somebody: which claims make an address and a role, and which make nobody."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ponton_bridge.model.errors import Actor, OwnerError
+from ponton_bridge.model.errors import Actor
 from ponton_bridge.model.jid import prepare_bare
 from ponton_operator.resources.oidc import Oidc
-from ponton_operator.selfservice.claims import Identity, NoAddress, NotVerified, find, identify, lacks, names
+from ponton_operator.selfservice.claims import Identity, NoAddress, NotVerified, identify, lacks, names
 
 MADE = "{preferred_username}@example.org"
 
@@ -119,55 +117,3 @@ def test_knows_which_claims_it_needs() -> None:
     assert lacks({"email": "a@b.example", "email_verified": True}, told)
     assert not lacks({"email": "a@b.example", "email_verified": True, "groups": []}, told)
     assert {"preferred_username"} == names(settings())
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=40),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
-    max_leaves=12,
-)
-CLAIMS = st.dictionaries(st.sampled_from(["xmpp", "preferred_username", "groups", "email", "a.b", "a"]), JSON)
-
-
-@given(CLAIMS, st.sampled_from(["{xmpp}", MADE, "{a.b}@example.org", "{email}"]))
-def test_whatever_is_claimed_gives_a_prepared_address_or_a_sentence(claims: dict[str, object], jid: str) -> None:
-    """No claim raises anything but our own errors, and what comes out is an address that stays as it is."""
-    try:
-        made = identify(claims, settings(jid, hostGroups=["boss"]))
-    except (NoAddress, NotVerified) as problem:
-        assert problem.sentence  # noqa: PT017  # any of the two
-        return
-    assert made.owner == prepare_bare(made.owner)
-
-
-@given(st.text(min_size=1, max_size=30))
-def test_a_name_never_leaves_its_server(name: str) -> None:
-    """Whatever a name holds, the server of the address is the one that the host has written."""
-    try:
-        made = identify({"preferred_username": name}, settings())
-    except NoAddress:
-        return
-    assert "example.org" == made.owner.rpartition("@")[2]
-    assert 1 == made.owner.count("@")
-
-
-@given(st.text(max_size=20), st.text(max_size=20))
-def test_two_names_are_one_owner_only_if_they_differ_in_case(one: str, other: str) -> None:
-    """Nothing but capitals of ASCII is mapped."""
-    owners = set()
-    for name in (one, other):
-        try:
-            owners.add(identify({"preferred_username": name}, settings()).owner)
-        except (NoAddress, OwnerError):
-            return
-    assert (1 == len(owners)) is (_small(one) == _small(other))
-
-
-def _small(name: str) -> str:
-    return "".join(c.lower() if c.isascii() else c for c in name)
-
-
-@given(JSON, st.text(max_size=20))
-def test_looking_for_a_claim_finds_or_finds_nothing(claims: object, name: str) -> None:
-    """A path into anything is no error."""
-    find(claims if isinstance(claims, dict) else {}, name)

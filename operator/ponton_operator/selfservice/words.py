@@ -120,6 +120,10 @@ LOGIN_CODE: Final = (
     "{code} is your code to log in at the page of {domain}. It holds for {minutes} minutes. "
     "Give it to nobody; if you did not ask for it, do nothing."
 )
+LOGIN_CONFIRM: Final = (
+    "If your client asks whether you agree instead: say yes only if the page shows {transaction} too, "
+    "and no if you did not ask for it."
+)
 
 # On the login page, where a login server of the host is asked.
 EMAIL_NOT_VERIFIED: Final = (
@@ -161,6 +165,7 @@ NEXT: Final = {
 }
 LOG_IN_AGAIN: Final = "Please log in."
 WRONG_CODE: Final = "That is not the code, or it holds no longer. Try again, or ask for a new one."
+SAID_NO: Final = "This login was refused in the XMPP client of that address. If that was a mistake, ask for a new code."
 TOO_MANY_TRIES: Final = "That was tried too often. Wait ten minutes, then ask for a new code."
 TOO_MANY_CODES: Final = "Codes were asked for too often. Wait ten minutes, then try again."
 DESK_AWAY: Final = "The gateway does not answer at the moment, so no code can be sent. Try again in a minute."

@@ -26,6 +26,7 @@ PAGES: Final = (
     Page("/login", login.begin, "POST"),
     Page("/login/code", login.code_form),
     Page("/login/code", login.finish, "POST"),
+    Page("/login/answer", login.answered, part=True),
     Page("/login/oidc", oidc.start),
     Page("/login/oidc/back", oidc.back),
     Page("/logout", login.leave, "POST", owner=True),

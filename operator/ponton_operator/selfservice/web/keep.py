@@ -24,6 +24,7 @@ LOGIN: Final = 600  # seconds that a code holds
 TRIES: Final = 5  # of codes, for one address in LOGIN seconds
 CODES: Final = 5  # that are sent to one address in LOGIN seconds
 DIGITS: Final = 8  # of a code: with TRIES tries one guess in 20 million logins succeeds
+LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ23456789"  # of a transaction: none that look alike, and they make no words
 CONNECTIONS: Final = 8  # as many as are kept open: Redis answers in 1 ms, and a new connection costs more than to wait
 
 
@@ -107,18 +108,31 @@ class Keep:
 
     # ---- logins ----------------------------------------------------------------------------------------------
 
-    async def begin(self, cookie: str, owner: str) -> str:
-        """Begin a login of this browser; gives the code, which is to be sent to the owner. Raises TooManyTries."""
+    async def begin(self, cookie: str, owner: str) -> tuple[str, str]:
+        """Begin a login of this browser; gives the code, which is to be sent to the owner, and the transaction.
+
+        The transaction is what the owner compares who is asked to agree. Raises TooManyTries.
+        """
         if not await self.allows("codes", owner, CODES, LOGIN):
             raise TooManyTries(words.TOO_MANY_CODES)
         code = "".join(secrets.choice("0123456789") for _ in range(DIGITS))
-        login = json.dumps([owner, digest(cookie, code)])
+        sign = "".join(secrets.choice(LETTERS) for _ in range(6))
+        transaction = f"{sign[:3]}-{sign[3:]}"
+        login = json.dumps([owner, digest(cookie, code), transaction])
         await self._wires.call("SET", self._login(cookie), login, "EX", LOGIN)
-        return code
+        return code, transaction
 
-    async def begun(self, cookie: str) -> bool:
-        """Tell whether a login of this browser waits for its code."""
-        return bool(await self._wires.call("GET", self._login(cookie)))
+    async def begun(self, cookie: str) -> tuple[str, str] | None:
+        """Give owner and transaction of the login of this browser that waits for its code; None when there is none."""
+        text = await self._wires.call("GET", self._login(cookie))
+        if not text:
+            return None
+        owner, _, transaction = json.loads(text)
+        return owner, transaction
+
+    async def drop(self, cookie: str) -> bool:
+        """End the login of this browser that waits for its code; whether there was one."""
+        return bool(await self._wires.call("DEL", self._login(cookie)))
 
     async def finish(self, cookie: str, code: str) -> str:
         """Give the owner whose code this is, '' when it is none (any more). Raises TooManyTries.
@@ -128,13 +142,13 @@ class Keep:
         text = await self._wires.call("GET", self._login(cookie))
         if not text:
             return ""
-        owner, expected = json.loads(text)
+        owner, expected, _ = json.loads(text)
         if not await self.allows("tries", owner, TRIES, LOGIN):
             raise TooManyTries(words.TOO_MANY_TRIES)
         given = "".join(character for character in code if character.isdigit())
         if not hmac.compare_digest(expected, digest(cookie, given)):
             return ""
-        return str(owner) if await self._wires.call("DEL", self._login(cookie)) else ""
+        return str(owner) if await self.drop(cookie) else ""
 
     async def begin_elsewhere(self, cookie: str, state: str, remembered: list[str]) -> None:
         """Remember that this browser went to a login server, and what has to be known when it comes back."""

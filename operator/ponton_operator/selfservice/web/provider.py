@@ -120,29 +120,32 @@ class Provider:
     def _read(self, told: Mapping[str, Any]) -> _Metadata:
         if told.get("issuer") != self.settings.issuer:
             raise ProviderFailed("issuer")
-        urls = [told.get(name) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")]
-        userinfo = told.get("userinfo_endpoint") or ""
-        for url in [*urls, userinfo]:
-            if url != "" and not self._may_ask(url):
-                raise ProviderFailed("endpoints")
+        authorize, token, keys = (
+            self._address(told.get(name)) for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")
+        )
+        userinfo = told.get("userinfo_endpoint")
         ways = told.get("token_endpoint_auth_methods_supported") or ["client_secret_basic"]
         algorithms = ALGORITHMS.intersection(_words(told.get("id_token_signing_alg_values_supported"), "RS256"))
         if not algorithms:
             raise ProviderFailed("algorithms")
         return _Metadata(
-            *map(str, urls),
-            userinfo=str(userinfo),
+            authorize=authorize,
+            token=token,
+            keys=keys,
+            userinfo=self._address(userinfo) if userinfo else "",
             algorithms=algorithms,
             post="client_secret_basic" not in ways,
             names_itself=told.get("authorization_response_iss_parameter_supported") is True,
         )
 
-    def _may_ask(self, url: object) -> bool:
+    def _address(self, url: object) -> str:
+        """Take an address that the server gave; it is looked at before it is used. Raises ProviderFailed."""
+        known = url if isinstance(url, str) else ""
         try:
-            self._fetcher.check(url if isinstance(url, str) else "")
+            self._fetcher.check(known)
         except FetchFailed:
-            return False
-        return True
+            raise ProviderFailed("endpoints") from None
+        return known
 
     # ---- who came back -----------------------------------------------------------------------------------------
 
