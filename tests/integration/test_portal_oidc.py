@@ -1,5 +1,6 @@
 """Logging in at a login server: who gets in, and all that lets nobody in, each with its sentence and its word."""
 
+import base64
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -231,7 +232,8 @@ async def test_a_token_that_others_have_signed_is_refused(scene: Scene) -> None:
     """By another key, by the public key as a password, or by nobody."""
     scene.server.signed_by = key("first")
     await scene.refused(503, words.PROVIDER_WRONG, "signature")
-    scene.server.signed_by = OctKey.import_key(KEY.as_der(private=False))
+    public = base64.urlsafe_b64encode(KEY.as_pem(private=False)).decode().rstrip("=")
+    scene.server.signed_by = OctKey.import_key({"kty": "oct", "k": public})
     scene.server.algorithm = "HS256"
     await scene.refused(503, words.PROVIDER_WRONG, "signature")
 

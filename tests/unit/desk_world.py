@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element
 
-from ponton_bridge.coordination.contract import Heartbeat, Result
+from ponton_bridge.coordination.contract import Heartbeat, LiveCode, Result
 from ponton_bridge.model.states import Reason
 from ponton_operator.resources.account import (
     AccountSpec,
@@ -105,6 +105,7 @@ class ScriptedShards:
     asked: list[tuple[str, str]] = field(default_factory=list)
     answer: Result | None = None
     reason: Reason | None = None
+    code: LiveCode | None = None
 
     async def command(self, account: str, verb: str, argument: str, seconds: float, keep: float) -> Result | None:
         assert account.startswith("acc-")
@@ -116,6 +117,10 @@ class ScriptedShards:
         if self.reason is None:
             return None
         return Heartbeat(epoch=1, instance=account, time=0.0, reason=self.reason.value)
+
+    async def live_code(self, account: str) -> LiveCode | None:
+        assert account.startswith("acc-")
+        return self.code
 
 
 class World:

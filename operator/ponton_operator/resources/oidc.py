@@ -54,11 +54,14 @@ class Oidc(K8s):
         Field(max_length=_MAX_WORD),
         shape(
             f"^{_PLAIN}*([{{]{_CLAIM}[}}]{_PLAIN}*)+$",
-            "write the claim that holds the XMPP address, like {xmpp}, or what it is made of, "
-            "like {preferred_username}@example.org",
+            "write the name of the claim that holds the XMPP address, in braces, "
+            "or an address in which such a name stands for a part",
         ),
     ]
-    """How claims make the bare JID of who logs in. An address made of {email} needs the claim email_verified."""
+    """The bare JID of who logs in, with claims in braces: {xmpp} or {preferred_username}@example.org.
+
+    One that is made of {email} needs the claim email_verified.
+    """
     scopes: Annotated[tuple[Scope, ...], Field(max_length=16)] = ("profile",)
     """What is asked for beside openid."""
     groups_claim: Annotated[
