@@ -11,6 +11,7 @@ from typing import Final
 
 from ponton_bridge.whatsapp.neonize_driver.environment import WANTED
 from ponton_operator.resources.account import BridgeAccount
+from ponton_operator.resources.base import SecretRef
 from ponton_operator.resources.gateway import BridgeGateway, XmppServer
 
 
@@ -32,6 +33,8 @@ class Told:
     secrets: Mapping[str, str]
 
 
+OIDC_SECRET: Final = "oidc-secret"  # noqa: S105  # the name of a file among the portal's secrets
+OIDC_CA: Final = "oidc-ca.pem"
 _REVISION_CHARS: Final = 12  # hex digits: compared for equality only
 
 
@@ -78,6 +81,15 @@ def portal_environment(
     """Give the environment of the portal, which has no stream; `local` as above."""
     told = _common(gateway, epoch, instance, places)
     return _said({name: value for name, value in told.items() if not name.startswith("PONTON_XMPP_")} | dict(local))
+
+
+def portal_references(gateway: BridgeGateway) -> dict[str, SecretRef]:
+    """Give what the portal's own secrets are made of, by the name of the file."""
+    portal = gateway.spec.selfservice.portal
+    if portal is None or portal.oidc is None:
+        return {}
+    refs = {OIDC_SECRET: portal.oidc.client_secret_ref, OIDC_CA: portal.oidc.ca_ref}
+    return {name: ref for name, ref in refs.items() if ref}
 
 
 def _common(gateway: BridgeGateway, epoch: int, instance: str, places: Places) -> dict[str, str]:

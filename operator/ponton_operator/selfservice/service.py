@@ -190,6 +190,14 @@ class AccountService:
         if host_of(owner) not in self._limits.hosts:
             raise OwnerError(words.Filled(words.NOT_ALLOWED, hosts=", ".join(self._limits.hosts)))
 
+    async def check_known(self, owner: str) -> None:
+        """Refuse owners of other servers who have no account here (any more)."""
+        try:
+            self.check_owner(owner)
+        except OwnerError:
+            if await self.find(owner) is None:
+                raise
+
     def _admit(self, owner: str) -> None:
         bucket = self._buckets.pop(owner, None) or Bucket(ASKS_PER_MINUTE / 60, ASKS_BURST)
         self._buckets[owner] = bucket
