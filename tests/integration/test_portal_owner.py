@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import time
 import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -10,13 +11,14 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from ponton_bridge.coordination.contract import LiveCode, Verb
+from ponton_bridge.coordination.contract import Happening, Heartbeat, Keys, LiveCode, Verb
+from ponton_bridge.core.day import BUCKET, Day
 from ponton_bridge.model.states import TABLE, Reason
 from ponton_operator.resources.account import Desired, account_name
 from ponton_operator.selfservice import languages, words
 from ponton_operator.selfservice.service import is_deleting
 from tests.harness.redis import running_redis
-from tests.integration.portal_bed import BOB, SECONDS, Bed, Browser, browser, portal_bed
+from tests.integration.portal_bed import BOB, GATEWAY, SECONDS, Bed, Browser, browser, portal_bed
 from tests.unit.desk_world import ALICE, DOMAIN
 
 NAME = account_name(DOMAIN, ALICE)
@@ -216,8 +218,15 @@ async def test_gives_a_copy_of_what_is_stored(bed: Bed) -> None:
     await bed.accounts.create(ALICE)
     await bed.beat(ALICE, Reason.CONNECTED)
     person = await browser(bed).log_in()
+    day = Day()
+    day.note(Heartbeat(1, "i", time.time() - BUCKET, sent=5))
+    await bed.redis.call("SET", Keys(GATEWAY, NAME).day, day.to_text())
+    await bed.portal.door.record([(NAME, Happening(1_795_000_000.0, state="Running Connected"))])
     await person.get("/account/export.json")
-    assert ALICE == json.loads(person.body)["account"]["spec"]["owner"]
+    copy = json.loads(person.body)
+    assert ALICE == copy["account"]["spec"]["owner"]
+    assert "5" == copy["last day"]["messages"].split(" ")[-1]
+    assert ["2026-11-18T11:06:40+00:00 state: Running Connected"] == copy["what happened"]
     assert 'attachment; filename="ponton.json"' == person.headers["Content-Disposition"]
     await person.get("/account/export.zip")
     with zipfile.ZipFile(io.BytesIO(person.body)) as archive:

@@ -15,6 +15,8 @@ LEASE_TTL: Final = 15.0  # seconds; three missed renewals
 LEASE_RENEW: Final = 5.0  # seconds
 HEARTBEAT_TTL: Final = 60  # seconds; a heartbeat goes with each renewal
 COMMANDS_MAX: Final = 100  # entries of an account's command stream
+HISTORY_MAX: Final = 50  # things that happened to an account; the oldest go
+HISTORY_TTL: Final = 30 * 86400  # seconds after the last of them; deleting the account takes them at once
 STATES_MAX: Final = 20_000  # entries of a gateway's stream of state changes: two for each of 10,000 accounts
 RESULT_TTL: Final = 120  # seconds a command's result waits for its door
 PAGE: Final = "page"  # argument of Verb.NEW_CODE: somebody watches a page, whoever is online
@@ -64,6 +66,11 @@ class Keys:
         return self.prefix + "hb"
 
     @property
+    def day(self) -> str:
+        """String: `core.day.Day` as text; expires when nothing in it is of the last day."""
+        return self.prefix + "day"
+
+    @property
     def commands(self) -> str:
         """Stream of `Command`, written by doors; a handled entry is deleted."""
         return self.prefix + "cmd"
@@ -81,6 +88,11 @@ class Keys:
     def state(self) -> str:
         """Hash after `StateChange`: the newest, in the account's own keys, so that nobody else can have written it."""
         return self.prefix + "state"
+
+    @property
+    def history(self) -> str:
+        """Stream of `Happening`, newest last; outside the account's room: its shard has no part in it."""
+        return f"ponton:{self.gateway}:h:{self.account}"
 
     @property
     def states(self) -> str:
@@ -155,6 +167,23 @@ class StateChange(Flat):
     until: float = 0.0
     xmpp: int = 0
     paired: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Happening(Flat):
+    """Something that happened to an account, told by the control plane; what is empty did not.
+
+    Words and opaque names of our own only.
+    """
+
+    time: float
+    state: str = ""  # phase and reason, when they changed
+    turned: str = ""  # conditions: "Ready=True Paired=True"
+    started: int = 0  # the epoch of a shard
+    ended: str = ""  # a shard's exit code, "unknown" when nobody saw it
+    tier: str = ""  # the size that the scaler gave it
+    deed: str = ""  # what somebody of the host did
+    by: str = ""  # the name of their own account
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,13 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
-from ponton_bridge.coordination.contract import PAGE, Heartbeat, Result, Verb
+from ponton_bridge.coordination.contract import PAGE, Happening, Heartbeat, Result, Verb
+from ponton_bridge.core.day import Day
 from ponton_bridge.core.limiter import Bucket
 from ponton_bridge.model.address import parse_number
 from ponton_bridge.model.errors import HostError, OwnerError
@@ -82,6 +83,12 @@ class Shards(Protocol):
 
     async def heartbeat(self, account: str) -> Heartbeat | None:
         """Give the last heartbeat, None when there is none or Redis is away."""
+
+    async def days(self, accounts: Sequence[str]) -> dict[str, Day]:
+        """Give the last days in figures that there are."""
+
+    async def history(self, account: str) -> list[Happening]:
+        """Give what happened to an account, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +163,10 @@ class AccountService:
         account = await self.find(owner)
         if account is None:
             raise OwnerError(words.NOT_REGISTERED)
-        return export.record(account, await self._shards.heartbeat(account.metadata.name), self._clock())
+        name = account.metadata.name
+        day = (await self._shards.days([name])).get(name)
+        history = await self._shards.history(name)
+        return export.record(account, await self._shards.heartbeat(name), day, history, self._clock())
 
     async def wait_deleted(self, owner: str, seconds: float) -> BridgeAccount | None:
         """Wait until the owner's account is gone; gives it as it is when `seconds` are over."""

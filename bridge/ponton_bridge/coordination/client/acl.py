@@ -52,7 +52,7 @@ def desk_user_name(gateway: str) -> str:
 
 
 def desk_rules(gateway: str, password: str) -> list[str]:
-    """Give the ACL rules of the front desk's user: leave commands, await results, read heartbeats and states.
+    """Give the ACL rules of the front desk's user: leave commands, await results, read what is known of accounts.
 
     It also reads and answers the commands that the portal leaves for itself.
     """
@@ -67,6 +67,8 @@ def desk_rules(gateway: str, password: str) -> list[str]:
         f"(+xadd +expire ~{every}cmd)",
         f"(+blpop ~{every}res:*)",
         f"(+hgetall %R~{every}hb %R~{every}state)",
+        f"(+get %R~{every}day)",
+        f"(+xrevrange %R~{Keys(gateway, '').history}*)",
         f"(+xread +xdel +del +rpush +expire ~{own.prefix}*)",
     ]
 
