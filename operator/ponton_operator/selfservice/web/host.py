@@ -43,7 +43,7 @@ async def accounts(visit: Visit) -> Response:
         beats=await live.beats(names),
         load={name: days[name].buckets(now)[-1] for name in days},
         errors={account.metadata.name: hosting.last_error(account) for account in table.rows},
-        overview=hosting.overview(known, now),
+        overview=live.overview(),
     )
 
 
