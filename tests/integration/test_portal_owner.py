@@ -14,6 +14,7 @@ import pytest
 from ponton_bridge.coordination.contract import Happening, Heartbeat, Keys, LiveCode, Verb
 from ponton_bridge.core.day import BUCKET, Day
 from ponton_bridge.model.states import TABLE, Reason
+from ponton_operator.plan.preferences import chosen
 from ponton_operator.resources.account import Desired, account_name
 from ponton_operator.selfservice import languages, words
 from ponton_operator.selfservice.service import is_deleting
@@ -208,9 +209,35 @@ async def test_what_the_host_stopped_has_no_buttons_but_copy_and_delete(bed: Bed
     await bed.accounts.create(ALICE)
     await bed.accounts.patch(NAME, desired=Desired.STOPPED)
     person = await browser(bed).log_in()
-    assert {"do-delete", "do-json", "do-zip"} == {
+    assert {"do-preferences", "do-delete", "do-json", "do-zip"} == {
         part.partition('"')[0] for part in person.text.split(' id="')[1:] if part.startswith("do-")
     }
+
+
+async def test_preferences_are_a_form_that_is_kept(bed: Bed) -> None:
+    """Boxes show what holds; what is not ticked is off, and a page that was not the form changes nothing."""
+    await bed.accounts.create(ALICE)
+    person = await browser(bed).log_in()
+    await person.get("/account/preferences")
+    assert 3 == person.text.count(' value="yes" checked>')
+    assert 303 == await person.post("/account/preferences")
+    assert chosen(bed.accounts.accounts[NAME].spec.preferences)["typing"]
+    await person.get("/account/preferences")
+    assert 303 == await person.post("/account/preferences", chosen="yes", receipts="yes", presence="yes")
+    await person.get("/account")
+    assert words.CHOICE_LATER in person.text  # no bridge has heard of it
+    assert {"receipts": True, "typing": False, "presence": True} == chosen(bed.accounts.accounts[NAME].spec.preferences)
+    assert [Verb.CHOOSE] == await bed.asked(ALICE)
+    await person.get("/account/preferences")
+    assert 'id="choose-typing" name="typing" value="yes">' in person.text
+    assert 2 == person.text.count(' value="yes" checked>')
+
+
+async def test_preferences_of_nobody_are_told_in_words(bed: Bed) -> None:
+    """Without an account there is nothing to choose."""
+    person = await browser(bed).log_in()
+    assert 400 == await person.get("/account/preferences")
+    assert words.off_chat(words.NOT_REGISTERED) in person.text
 
 
 async def test_gives_a_copy_of_what_is_stored(bed: Bed) -> None:
@@ -225,6 +252,7 @@ async def test_gives_a_copy_of_what_is_stored(bed: Bed) -> None:
     await person.get("/account/export.json")
     copy = json.loads(person.body)
     assert ALICE == copy["account"]["spec"]["owner"]
+    assert copy["account"]["spec"]["preferences"]["readReceipts"]
     assert "5" == copy["last day"]["messages"].split(" ")[-1]
     assert ["2026-11-18T11:06:40+00:00 state: Running Connected"] == copy["what happened"]
     assert 'attachment; filename="ponton.json"' == person.headers["Content-Disposition"]

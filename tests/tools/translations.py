@@ -29,7 +29,9 @@ ROOT: Final = Path(__file__).parents[2]
 ERRORS: Final = {"OwnerError": None, "HostError": None, "WhatsAppError": None}
 RAISING: Final = ("model/jid.py", "model/address.py", "coordination/client/wire.py")
 DATE: Final = datetime(2026, 1, 1, tzinfo=UTC)  # so that the same sentences make the same files
-CHAT_ONLY: Final = frozenset({"HELP", "HELP_PAGE", "WELCOME", "ASK_HELP", "UNKNOWN", "NOT_SERVED", "AWAY"})
+CHAT_ONLY: Final = frozenset(
+    {"HELP", "HELP_PAGE", "WELCOME", "ASK_HELP", "UNKNOWN", "NOT_SERVED", "AWAY", "CHOICES_NOW"}
+)
 Message = str | tuple[str, str]
 
 

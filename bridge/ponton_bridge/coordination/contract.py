@@ -205,6 +205,17 @@ class Verb:
     STATUS: Final = "status"
     PASSKEY: Final = "passkey"  # argument: the browser's answer
     LOGIN: Final = "login"  # to the front desk only; argument: JSON after `LoginMessage`
+    CHOOSE: Final = "choose"  # argument: JSON after `Choices`
+
+
+@dataclass(frozen=True, slots=True)
+class Choices(Flat):
+    """What an owner lets contacts see (1 yes, 0 no); of two the one with the higher revision is newer."""
+
+    revision: int = 0
+    receipts: int = 1  # what the owner has read
+    typing: int = 1  # that the owner is writing
+    presence: int = 1  # that the owner is there
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ MENU: Final = {
     "resume": Entry(Ask.RESUME, "Start the bridge again"),
     "unlink": Entry(Ask.UNLINK, "End the link with WhatsApp", _SURE, words.off_chat(words.UNLINK_CONFIRM)),
     "delete": Entry(Ask.DELETE, "Delete my account", _SURE, words.off_chat(words.DELETE_CONFIRM)),
+    "preferences": Entry(Ask.PREFERENCES, "What my contacts see of me"),
     "export": Entry(Ask.EXPORT, "What is stored about me"),
     "help": Entry(Ask.HELP, "Help"),
 }
@@ -61,18 +62,20 @@ async def handle(iq: Element, owner: str, service: AccountService, session: str)
         case "cancel":
             return _step(iq, node, session, "canceled"), None
         case "prev":
-            return _ask(iq, node, session, entry), None
+            return _ask(iq, node, session, entry, await _fields(entry, owner, service)), None
         case "execute" | "next" | "complete":
             pass
         case _:
             raise OwnerError("This action is not known here.")
     submitted = forms.values(command)
-    if entry.field is not None and xml.find(command, "x", xml.DATA) is None:
-        return _ask(iq, node, session, entry), None
+    fields = await _fields(entry, owner, service)
+    if fields and xml.find(command, "x", xml.DATA) is None:
+        return _ask(iq, node, session, entry, fields), None
     sure = forms.is_yes(submitted.get("sure", ""))
     if entry.field is _SURE and not sure:
         return _step(iq, node, session, "completed", note="Nothing was changed."), None
-    answer = await service.perform(Request(owner, entry.ask, submitted.get("phone", ""), sure=sure))
+    choices = {name: forms.is_yes(submitted[name]) for name in words.CHOICES if name in submitted}
+    answer = await service.perform(Request(owner, entry.ask, submitted.get("phone", ""), sure=sure, choices=choices))
     return _done(iq, node, session, entry, answer), answer
 
 
@@ -83,8 +86,16 @@ class UnknownCommand(OwnerError):
     kind = "cancel"
 
 
-def _ask(iq: Element, node: str, session: str, entry: Entry) -> Element:
-    form = forms.form(entry.label, entry.instructions, [entry.field] if entry.field else [])
+async def _fields(entry: Entry, owner: str, service: AccountService) -> list[forms.Field]:
+    """Give the fields of a command's form, preferences as they are now; [] when it runs at once."""
+    if entry.ask is not Ask.PREFERENCES:
+        return [entry.field] if entry.field else []
+    now = await service.chosen(owner)
+    return [forms.Field(name, words.CHOICES[name], "boolean", str(int(on))) for name, on in now.items()]
+
+
+def _ask(iq: Element, node: str, session: str, entry: Entry, fields: list[forms.Field]) -> Element:
+    form = forms.form(entry.label, entry.instructions, fields)
     actions = el("actions", xml.COMMANDS, el("complete", xml.COMMANDS), execute="complete")
     return _step(iq, node, session, "executing", actions, form)
 
