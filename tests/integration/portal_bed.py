@@ -1,19 +1,18 @@
 """The portal on a real Redis and a real HTTP server, with accounts in memory and a front desk that keeps what it says.
 
-Used by the tests of the pages. `Browser` is as much of a browser as they need: cookies, forms, no scripts.
+Used by the tests of the pages.
 """
 
 import asyncio
 import io
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 from xml.etree.ElementTree import Element
 
-import aiohttp
 from yarl import URL
 
 from ponton_bridge.coordination.client.desk import DeskInbox
@@ -28,12 +27,12 @@ from ponton_operator.selfservice.accounts import Change
 from ponton_operator.selfservice.web.settings import Portal
 from ponton_operator.selfservice.xmpp.orders import Orders
 from tests.harness.redis import RedisServer, free_port
+from tests.harness.visitor import Visitor, opened
 from tests.unit.desk_world import ALICE, DOMAIN, MemoryAccounts
 
 BOB = "bob@example.org"
 GATEWAY = "gw"
 SECONDS = 15.0
-TOKEN = re.compile(r'name="token" value="([0-9a-f]+)"')
 
 
 class FollowedAccounts(MemoryAccounts):
@@ -112,19 +111,10 @@ class Bed:
 
 
 @dataclass
-class Browser:
-    """Cookies, and the last page. `token` is that of its form."""
+class Browser(Visitor):
+    """A visitor of a bed's portal."""
 
-    bed: Bed
-    session: aiohttp.ClientSession
-    text: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def token(self) -> str:
-        """The token of the last page's forms."""
-        found = TOKEN.search(self.text)
-        return found[1] if found else ""
+    bed: Bed = field(kw_only=True)
 
     @property
     def cookie(self) -> str:
@@ -133,28 +123,7 @@ class Browser:
 
     def plant(self, value: str) -> None:
         """Set that cookie, as somebody who could would do it."""
-        self.session.cookie_jar.update_cookies({f"ponton-{GATEWAY}": value}, URL(self.bed.base))
-
-    async def ask(self, method: str, path: str, data: Mapping[str, str] | None = None, **headers: str) -> int:
-        """Send a request, follow nothing; gives the status."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        async with self.session.request(
-            method, self.bed.base + path, data=data, headers=named, allow_redirects=False
-        ) as answer:
-            self.headers = answer.headers
-            body = await answer.read()
-            if "html" in answer.headers.get("Content-Type", ""):
-                self.text = body.decode()
-            self.body = body
-            return answer.status
-
-    async def get(self, path: str, **headers: str) -> int:
-        """Ask for a page."""
-        return await self.ask("GET", path, None, **headers)
-
-    async def post(self, path: str, **form: str) -> int:
-        """Send a form with the last page's token."""
-        return await self.ask("POST", path, {"token": self.token} | form)
+        self.session.cookie_jar.update_cookies({f"ponton-{GATEWAY}": value}, URL(self.base))
 
     async def log_in(self, jid: str = ALICE) -> Self:
         """Go the whole way with the code that the front desk says."""
@@ -213,7 +182,6 @@ async def portal_bed(
 
 def browser(bed: Bed) -> Browser:
     """Open a fresh browser; it is closed with the bed."""
-    jar = aiohttp.CookieJar(unsafe=True)  # cookies of an address, as loopback is one
-    made = Browser(bed, aiohttp.ClientSession(cookie_jar=jar))
+    made = Browser(bed.base, opened(), bed=bed)
     bed.browsers.append(made)
     return made

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from ponton_bridge.coordination.client import shard
-from ponton_bridge.coordination.client.door import DoorClient, desk_user_name
+from ponton_bridge.coordination.client.door import DoorClient, door_user_name
 from ponton_bridge.coordination.client.shard import ShardClient
 from ponton_bridge.coordination.client.wire import RedisAway, Wire, Wires
-from ponton_bridge.coordination.contract import Command, Heartbeat, Keys, Result
+from ponton_bridge.coordination.contract import Command, Door, Heartbeat, Keys, Result
 from ponton_bridge.core.day import BUCKET, BUCKETS, DAY, Bucket, Day
 from tests.harness.prosody import until
 from tests.harness.redis import RedisServer, running_redis
@@ -218,13 +218,14 @@ async def test_it_ends_with_the_day_and_with_the_account(server: RedisServer, do
     assert 0 == await raw.call("EXISTS", KEYS.day)
 
 
-async def test_the_front_desk_may_read_days_and_not_write_them(server: RedisServer, door: DoorClient) -> None:
-    """It gives owners their copy; nothing more."""
+@pytest.mark.parametrize("which", Door)
+async def test_doors_may_read_days_and_not_write_them(server: RedisServer, door: DoorClient, which: Door) -> None:
+    """They show them and give owners their copy; nothing more."""
     life = Life(messages=1)
     async with running(server.url, life):
         await life.pass_beats(1)
-    await door.make_desk_user("secret")
-    url = server.url_for(desk_user_name("gw"), "secret")
+    await door.make_door_user(which, "secret")
+    url = server.url_for(door_user_name("gw", which), "secret")
     desk, wire = DoorClient(url, "gw"), Wire(url)
     try:
         assert ["acc-1"] == list(await desk.days(["acc-1"]))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ponton_bridge.coordination.client.door import DoorClient, desk_user_name
+from ponton_bridge.coordination.client.door import DoorClient, door_user_name
 from ponton_bridge.coordination.client.wire import RedisAway, Wire, Wires
-from ponton_bridge.coordination.contract import HISTORY_MAX, HISTORY_TTL, Happening, Keys
+from ponton_bridge.coordination.contract import HISTORY_MAX, HISTORY_TTL, Door, Happening, Keys
 from ponton_bridge.shard.logs import Log
 from ponton_operator.cluster.coordination import Coordination
 from tests.harness.prosody import until
@@ -79,26 +79,31 @@ async def test_what_is_told_twice_is_read_once(door: DoorClient, raw: Wires) -> 
 
 
 async def test_a_shard_has_no_part_in_it(server: RedisServer, door: DoorClient) -> None:
-    """An account's own user can neither read nor change it; the front desk reads it, for its owner's copy."""
+    """An account's own user can neither read nor change it; the doors read it, and the page adds what the host did."""
     await door.record([("acc-1", happening(1))])
     name = await door.make_user("acc-1", "secret")
-    await door.make_desk_user("secret")
+    for each in Door:
+        await door.make_door_user(each, "secret")
     words = (
         ("DEL", KEYS.history),
         ("SET", KEYS.history, ""),
         ("XADD", KEYS.history, "*", "time", "1.0"),
         ("XREVRANGE", KEYS.history, "+", "-"),
     )
-    for user, refused in ((name, words), (desk_user_name("wa"), words[:3])):
+    desk, portal = (door_user_name("wa", each) for each in (Door.FRONT_DESK, Door.PORTAL))
+    for user, refused in ((name, words), (desk, words[:3]), (portal, words[:2])):
         wire = Wire(server.url_for(user, "secret"))
         for command in refused:
             with pytest.raises(RedisAway) as problem:
                 await wire.call(*command)
             assert "rights" == problem.value.why
         await wire.close()
-    desk = DoorClient(server.url_for(desk_user_name("wa"), "secret"), "wa")
-    assert [happening(1)] == await desk.history("acc-1")
-    await desk.close()
+    page = DoorClient(server.url_for(portal, "secret"), "wa")
+    await page.record([("acc-1", happening(2))])
+    await page.close()
+    reading = DoorClient(server.url_for(desk, "secret"), "wa")
+    assert [happening(2), happening(1)] == await reading.history("acc-1")
+    await reading.close()
 
 
 async def test_with_redis_away_there_is_none() -> None:

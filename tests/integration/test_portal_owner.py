@@ -16,7 +16,7 @@ from ponton_bridge.core.day import BUCKET, Day
 from ponton_bridge.model.states import TABLE, Reason
 from ponton_operator.plan.preferences import chosen
 from ponton_operator.resources.account import Desired, account_name
-from ponton_operator.selfservice import languages, words
+from ponton_operator.selfservice import languages, service, words
 from ponton_operator.selfservice.service import is_deleting
 from tests.harness.redis import running_redis
 from tests.integration.portal_bed import BOB, GATEWAY, SECONDS, Bed, Browser, browser, portal_bed
@@ -214,8 +214,9 @@ async def test_what_the_host_stopped_has_no_buttons_but_copy_and_delete(bed: Bed
     }
 
 
-async def test_preferences_are_a_form_that_is_kept(bed: Bed) -> None:
+async def test_preferences_are_a_form_that_is_kept(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     """Boxes show what holds; what is not ticked is off, and a page that was not the form changes nothing."""
+    monkeypatch.setattr(service, "ANSWER_SECONDS", 0.1)
     await bed.accounts.create(ALICE)
     person = await browser(bed).log_in()
     await person.get("/account/preferences")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element
 
-from ponton_bridge.coordination.contract import Happening, Heartbeat, Result
+from ponton_bridge.coordination.contract import Happening, Heartbeat, LiveCode, Result
 from ponton_bridge.core.day import Day
 from ponton_bridge.model.states import Reason
 from ponton_operator.resources.account import (
@@ -107,6 +107,7 @@ class ScriptedShards:
     answer: Result | None = None
     reason: Reason | None = None
     day: Day | None = None
+    code: LiveCode | None = None
 
     async def command(self, account: str, verb: str, argument: str, seconds: float, keep: float) -> Result | None:
         assert account.startswith("acc-")
@@ -125,6 +126,10 @@ class ScriptedShards:
     async def history(self, account: str) -> list[Happening]:
         assert account.startswith("acc-")
         return []
+
+    async def live_code(self, account: str) -> LiveCode | None:
+        assert account.startswith("acc-")
+        return self.code
 
 
 class World:

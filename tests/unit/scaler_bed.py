@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ponton_bridge.coordination.client.door import DoorClient
+from ponton_bridge.coordination.client.door import DoorClient, RedisAway
 from ponton_bridge.coordination.contract import Happening, Heartbeat
 from ponton_bridge.shard.logs import Log
 from ponton_operator.cluster.kube_api import KubeApi
@@ -152,6 +152,7 @@ class FakeDoor(DoorClient):
         self.asked = asked
         self.happened: list[tuple[str, Happening]] = []
         self.closed = False
+        self.open: dict[str, int] | None = {}
 
     async def heartbeats(self, accounts: Sequence[str]) -> dict[str, Heartbeat]:
         """Give those that there are."""
@@ -161,6 +162,12 @@ class FakeDoor(DoorClient):
     async def record(self, happened: Sequence[tuple[str, Happening]]) -> None:
         """Keep them."""
         self.happened += happened
+
+    async def open_pages(self) -> dict[str, int]:
+        """Give what replicas of the portal say."""
+        if self.open is None:
+            raise RedisAway
+        return self.open
 
     async def close(self) -> None:
         """End."""

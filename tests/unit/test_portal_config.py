@@ -121,9 +121,17 @@ def test_the_hosts_people_are_prepared_as_logins_are() -> None:
         _prepared(["a@-"])
 
 
-def test_help_names_the_page_only_where_it_is_served() -> None:
-    """On a cluster there is no portal yet, so nobody is sent to one."""
-    made = gateway({"url": "https://example.org"})
-    assert "https://example.org" == read_limits(made, page=True).page
-    assert "" == read_limits(made, page=False).page
-    assert "" == read_limits(gateway(None), page=True).page
+def test_help_names_the_page_only_where_there_is_one() -> None:
+    """Nobody is sent to a page that the gateway has not."""
+    assert "https://example.org" == read_limits(gateway({"url": "https://example.org"})).page
+    assert "" == read_limits(gateway(None)).page
+
+
+def test_on_a_cluster_there_is_no_folder(tmp_path: Path) -> None:
+    """The accounts come from the API; which pod it is has to be said."""
+    environment = told(tmp_path, {"url": "https://example.org"}) | {"PONTON_CLUSTER": "1", "PONTON_ACCOUNTS": ""}
+    config = read_config(environment)
+    assert (None, "i") == (config.accounts, config.replica)
+    with pytest.raises(HostError, match="PONTON_INSTANCE is not set"):
+        read_config(environment | {"PONTON_INSTANCE": ""})
+    assert "" == read_config(told(tmp_path, {"url": "https://example.org"})).replica

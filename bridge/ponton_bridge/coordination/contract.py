@@ -9,6 +9,7 @@ Redis is never the only copy of anything that must not be lost.
 import json
 import re
 from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
 from typing import Any, Final, Self
 
 LEASE_TTL: Final = 15.0  # seconds; three missed renewals
@@ -20,6 +21,7 @@ HISTORY_TTL: Final = 30 * 86400  # seconds after the last of them; deleting the 
 STATES_MAX: Final = 20_000  # entries of a gateway's stream of state changes: two for each of 10,000 accounts
 RESULT_TTL: Final = 120  # seconds a command's result waits for its door
 PAGE: Final = "page"  # argument of Verb.NEW_CODE: somebody watches a page, whoever is online
+PAGES_TTL: Final = 30.0  # seconds that a replica's word on its open pages holds; it is said every 10
 FRONT_DESK: Final = "front.desk"  # where commands to the front desk go; no account's name holds a dot
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")  # a Kubernetes resource name (RFC 1123 subdomain)
 
@@ -98,6 +100,23 @@ class Keys:
     def states(self) -> str:
         """Stream of `StateChange` of the whole gateway; a shard may only add to it."""
         return f"ponton:{self.gateway}:states"
+
+    @property
+    def portal(self) -> str:
+        """What all keys of the gateway's portal begin with: sessions, logins under way, counts of tries."""
+        return f"ponton:{self.gateway}:portal:"
+
+    @property
+    def pages(self) -> str:
+        """Hash by replica of the portal: how many pages are open there, and when that was (Redis' seconds)."""
+        return self.portal + "pages"
+
+
+class Door(StrEnum):
+    """The doors that have a user of their own at Redis."""
+
+    FRONT_DESK = "frontdesk"
+    PORTAL = "portal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +222,8 @@ class Verb:
     PAIR_PHONE: Final = "pair_phone"  # argument: bare digits; result: the code
     UNLINK: Final = "unlink"
     STATUS: Final = "status"
-    PASSKEY: Final = "passkey"  # argument: the browser's answer
+    PASSKEY: Final = "passkey"  # argument: the browser's answer, JSON
+    COMPARED: Final = "compared"  # argument: yes or no, whether the codes are the same; no also calls a request off
     LOGIN: Final = "login"  # to the front desk only; argument: JSON after `LoginMessage`
     CHOOSE: Final = "choose"  # argument: JSON after `Choices`
 
@@ -239,7 +259,7 @@ class Result(Flat):
 
 @dataclass(frozen=True, slots=True)
 class LiveCode(Flat):
-    """The code that can be used now."""
+    """The code that can be used now, or what WhatsApp asks instead; `kind` as whatsapp.port.CodeKind has it."""
 
     kind: str
     text: str

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from ponton_bridge.coordination.contract import PAGE, Choices, Command, Result, Verb
-from ponton_bridge.core import events as on
 from ponton_bridge.model.address import parse_number
 from ponton_bridge.model.errors import OwnerError, WhatsAppError
 from ponton_bridge.model.states import TABLE, Reason
@@ -20,7 +19,9 @@ from ponton_bridge.shard.owner import Owner
 
 CHOICES_KEY: Final = "choices"  # the journal's setting
 FORGET: Final = "forget"  # argument of UNLINK: the account is being deleted, the roster is cleaned, too
-LONGEST: Final = 10_000  # characters of an argument; a passkey's answer has about 2,000
+LONGEST: Final = 10_000  # characters of an argument; a passkey's answer has 800
+SAME: Final = "yes"  # argument of COMPARED
+NOT_SAME: Final = "no"
 LINKED_ALREADY: Final = "You are linked already. To link another phone, unlink this one first."
 NOT_UNLINKED: Final = (
     "WhatsApp could not be told in time, so the link is still there. Try again, or remove the device on your phone, "
@@ -46,6 +47,7 @@ class Commands:
             Verb.STATUS: self._status,
             Verb.PASSKEY: self._passkey,
             Verb.CHOOSE: self._choose,
+            Verb.COMPARED: self._compared,
         }
 
     async def handle(self, command: Command) -> Result:
@@ -88,7 +90,15 @@ class Commands:
         return self._sentence(), str(self._linking.machine.reason)
 
     async def _passkey(self, argument: str) -> tuple[str, str]:
-        self._linking.feed(on.PasskeyGiven(argument))
+        self._only_unlinked()
+        await self._linking.passkey(argument)
+        return "", ""
+
+    async def _compared(self, argument: str) -> tuple[str, str]:
+        self._only_unlinked()
+        if argument not in {SAME, NOT_SAME}:
+            raise OwnerError("This bridge does not know what was asked. It may be older than the rest.")
+        await self._linking.compared(same=argument == SAME)
         return "", ""
 
     async def _choose(self, argument: str) -> tuple[str, str]:

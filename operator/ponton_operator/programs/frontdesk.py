@@ -97,7 +97,7 @@ async def run(config: Config, accounts: AccountStore, log: Log) -> int:
     """Serve until SIGTERM or until a newer front desk takes over."""
     gateway = config.gateway
     doors = DoorClient(config.redis_url, gateway.metadata.name)
-    service = AccountService(read_limits(gateway, page=config.accounts is not None), accounts, doors)
+    service = AccountService(read_limits(gateway), accounts, doors)
     stream = ShardStream(config.stream, ("", 0), covered=lambda _seq: None, random=random.random)
 
     def report(event: DeskEvent, error: BaseException | None) -> None:

@@ -4,6 +4,7 @@ Read by `plan/`, the drivers in `cluster/`, the doors and the account service. W
 resources, storage, runtime class) is accepted on one machine and without effect there.
 """
 
+from datetime import datetime
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
@@ -25,7 +26,7 @@ from ponton_operator.resources.base import (
     Whole,
 )
 from ponton_operator.resources.network import Cidr, Labels, Network
-from ponton_operator.resources.rules import MEMORY_FITS, Rule, shape
+from ponton_operator.resources.rules import MEMORY_FITS, REPLICAS_ASCEND, Rule, shape
 from ponton_operator.resources.running import Rollout, Scaling
 
 KIND: Final = "BridgeGateway"
@@ -209,7 +210,9 @@ class Accounts(K8s):
 
 
 class Portal(K8s):
-    """The self-service pages (on one machine)."""
+    """The self-service pages."""
+
+    RULES: ClassVar = (REPLICAS_ASCEND,)
 
     url: Annotated[
         str,
@@ -222,11 +225,15 @@ class Portal(K8s):
     ]
     """Where browsers find it, with the path below which a proxy serves it."""
     port: Port = 8480
-    """The loopback port on which it listens, for the proxy that speaks TLS."""
+    """The port on which it listens, for the proxy that speaks TLS: of loopback; on a cluster of its pods, not 9090."""
     proxies: Annotated[tuple[Cidr, ...], Field(max_length=16)] = ()
     """Networks of proxies whose X-Forwarded-For is believed."""
     hosts: Annotated[tuple[Annotated[str, Field(max_length=MAX_OWNER), OWNER], ...], Field(max_length=100)] = ()
     """XMPP addresses of the host's own people, who see all accounts and may start, stop, park and delete them."""
+    min_replicas: Annotated[Whole, Field(ge=1, le=20)] = 2
+    """Pods that there are at least (cluster only)."""
+    max_replicas: Annotated[Whole, Field(ge=1, le=20)] = 5
+    """Pods that there are at most; the scaler goes by the pages that are open (cluster only)."""
 
 
 class SelfService(K8s):
@@ -260,6 +267,15 @@ class GatewaySpec(K8s):
     network: Network = Network()
 
 
+class PortalStatus(K8s):
+    """How many pods the portal shall have; written by the scaler."""
+
+    replicas: Whole = 0
+    """The number."""
+    since: datetime | None = None
+    """When it changed last."""
+
+
 class GatewayStatus(K8s):
     """Written by the operator."""
 
@@ -283,6 +299,8 @@ class GatewayStatus(K8s):
     """Those that are parked."""
     failed: Whole = 0
     """Those that need somebody."""
+    portal: PortalStatus | None = None
+    """The scaler's word on the portal, once it differs from minReplicas."""
     problems: tuple[str, ...] = ()
     """Sentences for the host, about resources that could not be taken."""
     conditions: Annotated[

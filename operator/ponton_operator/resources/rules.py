@@ -106,6 +106,12 @@ MEMORY_FITS: Final = Rule(
     _memory_fits,
 )
 
+REPLICAS_ASCEND: Final = Rule(
+    "!(has(self.minReplicas) && has(self.maxReplicas)) || self.minReplicas <= self.maxReplicas",
+    "minReplicas must not be more than maxReplicas",
+    lambda portal: bool(portal.min_replicas <= portal.max_replicas),
+)
+
 
 def _is_network(text: str) -> bool:
     try:

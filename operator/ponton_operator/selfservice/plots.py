@@ -28,9 +28,9 @@ class Plot:
 def plots(buckets: Sequence[Bucket | None]) -> list[Plot]:
     """Draw messages, what waited and memory (MiB), from buckets as `Day.buckets` gives them."""
     return [
-        _plot("messages", [bucket and bucket.messages for bucket in buckets]),
-        _plot("waiting", [bucket and bucket.queue for bucket in buckets]),
-        _plot("memory", [bucket and bucket.rss // 1024 for bucket in buckets]),
+        _plot("messages", [bucket.messages if bucket else None for bucket in buckets]),
+        _plot("waiting", [bucket.queue if bucket else None for bucket in buckets]),
+        _plot("memory", [bucket.rss // 1024 if bucket else None for bucket in buckets]),
     ]
 
 

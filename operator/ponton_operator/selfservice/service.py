@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
-from ponton_bridge.coordination.contract import PAGE, Happening, Heartbeat, Result, Verb
+from ponton_bridge.coordination.contract import PAGE, Happening, Heartbeat, LiveCode, Result, Verb
 from ponton_bridge.core.day import Day
 from ponton_bridge.core.limiter import Bucket
 from ponton_bridge.model.address import parse_number
@@ -25,12 +25,13 @@ from ponton_operator.plan.parking import TOLD, kept_by_scaler
 from ponton_operator.plan.preferences import choices_of, choose, chosen
 from ponton_operator.resources.account import BridgeAccount, Desired, account_name
 from ponton_operator.resources.gateway import BridgeGateway, allowed_hosts
-from ponton_operator.selfservice import export, words
+from ponton_operator.selfservice import export, passkeys, words
 from ponton_operator.selfservice.accounts import AccountStore
 
 ANSWER_SECONDS: Final = 8.0  # how long a door waits for a shard; clients give up on an iq after 30 s or more
 CHOICE_SECONDS: Final = 3600.0  # how long a choice waits for a shard; a new one reads it from the resource
 START_SECONDS: Final = 120.0  # how long a request outlives a shard that is only starting
+PASSKEY_SECONDS: Final = 20.0  # how long a door waits for WhatsApp to take an answer, which needs two questions
 ASKS_PER_MINUTE: Final = 30.0  # per owner; a human clicking, not a script
 ASKS_BURST: Final = 20.0
 OWNERS_REMEMBERED: Final = 10_000  # rate buckets in memory; the oldest go first
@@ -52,6 +53,7 @@ class Ask(StrEnum):
     UNLINK = "unlink"
     DELETE = "delete"
     PREFERENCES = "preferences"
+    PASSKEY = "passkey"
     EXPORT = "export"
     HELP = "help"
 
@@ -72,14 +74,26 @@ class Request:
     choices: Mapping[str, bool] = field(default_factory=dict, repr=False)
 
 
+class Asks(StrEnum):
+    """What WhatsApp waits for."""
+
+    NOTHING = ""
+    ANSWER = "answer"  # of a passkey
+    SAME = "same"  # a word on two codes: yes or no
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is told; `confirm` = ask again with yes, `deleting` = tell when it is done, `code` to show large."""
+    """What is told; `confirm` = ask again with yes, `deleting` = tell when it is done, `code` to show large.
+
+    `asks`: what is wanted next of somebody who answers WhatsApp.
+    """
 
     sentence: str
     confirm: bool = False
     deleting: bool = False
     code: str = ""
+    asks: Asks = Asks.NOTHING
 
 
 class Shards(Protocol):
@@ -97,6 +111,9 @@ class Shards(Protocol):
     async def history(self, account: str) -> list[Happening]:
         """Give what happened to an account, newest first."""
 
+    async def live_code(self, account: str) -> LiveCode | None:
+        """Give what can be scanned or answered now, None when there is nothing. Raises HostError."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -112,9 +129,9 @@ class Limits:
     page: str = ""
 
 
-def read_limits(gateway: BridgeGateway, *, page: bool) -> Limits:
-    """Give what the service has to know of a gateway; `page` says whether its page is served at all."""
-    portal = gateway.spec.selfservice.portal if page else None
+def read_limits(gateway: BridgeGateway) -> Limits:
+    """Give what the service has to know of a gateway."""
+    portal = gateway.spec.selfservice.portal
     return Limits(
         domain=gateway.spec.domain,
         hosts=allowed_hosts(gateway),
@@ -145,6 +162,7 @@ class AccountService:
             Ask.UNLINK: self._unlink,
             Ask.DELETE: self._delete,
             Ask.PREFERENCES: self._preferences,
+            Ask.PASSKEY: self._passkey,
             Ask.EXPORT: self._export,
             Ask.HELP: self._help,
         }
@@ -283,6 +301,27 @@ class AccountService:
         if result is not None and result.ok and result.value:
             return Answer(words.Filled(words.PHONE_CODE, code=result.value), code=result.value)
         return _told(result, words.NEW_CODE)
+
+    async def _passkey(self, request: Request) -> Answer:
+        """Say how WhatsApp is answered, or hand an answer on; 'yes' and 'no' are the word on two codes."""
+        account = await self._existing(request.owner)
+        name, word = account.metadata.name, "yes" if request.sure else request.argument.strip().lower()
+        live = await self._shards.live_code(name) if is_running(account) else None
+        if live is None or live.kind not in {passkeys.REQUEST, passkeys.COMPARE}:
+            reason = await self._reason(account)
+            return Answer(sentence_of(account, reason) if reason is Reason.PASSKEY_NEEDED else words.NO_PASSKEY)
+        left, compares = live.expires - self._clock(), live.kind == passkeys.COMPARE
+        if word == "no" or (compares and word == "yes"):
+            result = await self._shards.command(name, Verb.COMPARED, word, PASSKEY_SECONDS, PASSKEY_SECONDS)
+            return _told(result, words.CODES_SAME if word == "yes" else words.PASSKEY_STOPPED)
+        if compares:
+            minutes = str(passkeys.minutes(left))
+            return Answer(words.Filled(words.COMPARE, code=live.text, minutes=minutes), code=live.text, asks=Asks.SAME)
+        if not word or word == "yes":
+            return Answer(passkeys.how(live.text, left, self._limits.page), asks=Asks.ANSWER)
+        answer = passkeys.answer_of(request.argument)
+        result = await self._shards.command(name, Verb.PASSKEY, answer, PASSKEY_SECONDS, PASSKEY_SECONDS)
+        return _told(result, words.PASSKEY_TAKEN)
 
     async def _pause(self, request: Request) -> Answer:
         account = await self._existing(request.owner)

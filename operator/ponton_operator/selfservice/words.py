@@ -57,6 +57,7 @@ HELP: Final = (
     "pause - stop the bridge and keep the link\n"
     "resume - start it again\n"
     "unlink - end the link with WhatsApp, keep the account here\n"
+    "passkey - how to answer when WhatsApp asks for your passkey\n"
     "delete - end the link and remove everything that is stored here\n"
     "preferences - what your contacts see of you, and how to change it\n"
     "export - what is stored about you here\n"
@@ -91,6 +92,29 @@ PHONE_CODE: Final = (
     "Your code is {code}. On the phone open WhatsApp > Settings > Linked devices > Link a device > "
     "Link with phone number instead, and type it."
 )
+PASSKEY_ASKED: Final = "WhatsApp asks for your passkey before it links this number. Minutes left: {minutes}."
+PASSKEY_PAGE: Final = "The easy way: on a computer open {url}/account/passkey and do what it says."
+PASSKEY_HOW: Final = (
+    "Without the page:\n"
+    "1. On a computer open https://web.whatsapp.com in the browser that has your passkey or asks your phone for it.\n"
+    "2. Press F12 and choose Console. The browser may want you to type 'allow pasting' first.\n"
+    "3. Paste the lines below, press Enter, and answer what the browser asks.\n"
+    "4. The window then shows one long line that begins with 'passkey': copy all of it and send it here.\n"
+    "```\n{snippet}\n```"
+)
+PASSKEY_PHONE_ONLY: Final = (
+    "You have only a phone? Then it cannot be done there: browsers on phones cannot run these lines. "
+    "Borrow a computer for these minutes; its browser asks your phone for the passkey. "
+    "Write 'passkey no' to end this attempt."
+)
+NO_PASSKEY: Final = "WhatsApp does not ask for a passkey now. Write 'status' to see how your link is."
+PASSKEY_TAKEN: Final = "WhatsApp has taken the answer. It goes on in a moment; look at your phone, too."
+PASSKEY_STOPPED: Final = "This attempt has ended. Write 'code' to try again."
+COMPARE: Final = (
+    "WhatsApp shows a code on your phone. Is it {code}? "
+    "Write 'passkey yes' if it is the same, 'passkey no' if it is not. Minutes left: {minutes}."
+)
+CODES_SAME: Final = "Good. WhatsApp links this number in a moment."
 PAUSED: Final = (
     "The bridge is paused; the link is kept. What your contacts write waits at WhatsApp, "
     "which ends a link after about 14 days without contact. Write 'resume' to go on."
@@ -147,6 +171,7 @@ NEXT: Final = {
     Next.NOTHING: "There is nothing to do: write with your contacts.",
     Next.WAIT: "There is nothing to do: the bridge goes on by itself.",
     Next.SCAN: "Scan the code: on the phone open WhatsApp > Settings > Linked devices > Link a device.",
+    Next.PASSKEY: "Answer WhatsApp, as it is explained below.",
     Next.NEW_CODE: "Get a new code when you want to link again.",
     Next.OPEN_PHONE: "Open WhatsApp on your phone.",
     Next.HOST: "Ask your host to look at it.",
@@ -157,6 +182,9 @@ WRONG_CODE: Final = "That is not the code, or it holds no longer. Try again, or 
 TOO_MANY_TRIES: Final = "That was tried too often. Wait ten minutes, then ask for a new code."
 TOO_MANY_CODES: Final = "Codes were asked for too often. Wait ten minutes, then try again."
 DESK_AWAY: Final = "The gateway does not answer at the moment, so no code can be sent. Try again in a minute."
+NOT_THAT_ANSWER: Final = (
+    "This answer was brought before, or not for this request. Copy the lines again, then try again."
+)
 NOT_FROM_HERE: Final = "This did not come from our page, or the page was too old. Nothing was changed; try again."
 TOO_LARGE: Final = "That is more than this page takes. Nothing was changed."
 NO_PAGE: Final = "There is no such page."

@@ -11,13 +11,15 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from ponton_bridge.coordination.client.acl import NoAcl, acl, desk_rules, desk_user_name, rules, user_name
+from ponton_bridge.coordination.client.acl import NoAcl, acl, door_rules, door_user_name, rules, user_name
 from ponton_bridge.coordination.client.wire import CALL, RedisAway, RedisRefused, Wires, entries, pairs
 from ponton_bridge.coordination.contract import (
     COMMANDS_MAX,
     HISTORY_MAX,
     HISTORY_TTL,
+    PAGES_TTL,
     Command,
+    Door,
     Flat,
     Happening,
     Heartbeat,
@@ -28,12 +30,13 @@ from ponton_bridge.coordination.contract import (
 )
 from ponton_bridge.core.day import Day
 
-__all__ = ["DoorClient", "NoAcl", "RedisAway", "desk_user_name", "rules", "user_name"]
+__all__ = ["DoorClient", "NoAcl", "RedisAway", "door_user_name", "rules", "user_name"]
 
 LONGEST: Final = 60.0  # seconds that a blocking call may wait
 PAGE: Final = 500  # hashes of one round trip
 STATES_PAGE: Final = 1000  # entries of one read of the states stream
 COMMANDS_TTL: Final = 3600  # seconds an unread command stream stays
+PAGES_KEPT: Final = 3600  # seconds that the portal's hash of open pages stays after its last word
 SCAN: Final = 1000  # keys looked at in one round trip
 CONNECTIONS: Final = 200  # each door that waits for a result holds one
 
@@ -200,6 +203,29 @@ class DoorClient:
             if cursor == "0":
                 return
 
+    # ---- the portal --------------------------------------------------------------------------------------------
+
+    async def tell_pages(self, replica: str, pages: int) -> None:
+        """Say how many pages are open at a replica of the portal; raises RedisAway."""
+        now, _ = await self._wires.call("TIME")
+        key = self._keys("").pages
+        await self._wires.calls([["HSET", key, replica, f"{pages} {now}"], ["EXPIRE", key, PAGES_KEPT]])
+
+    async def open_pages(self) -> dict[str, int]:
+        """Give the open pages by replica of the portal, and forget replicas that are gone; raises RedisAway."""
+        key = self._keys("").pages
+        (now, _), flat = await self._wires.calls([["TIME"], ["HGETALL", key]])
+        found, gone = dict[str, int](), list[str]()
+        for replica, said in pairs(flat).items():
+            pages, _, at = said.partition(" ")
+            if pages.isdigit() and at.isdigit() and int(now) - int(at) <= PAGES_TTL:
+                found[replica] = int(pages)
+            else:
+                gone.append(replica)
+        if gone:
+            await self._wires.call("HDEL", key, *gone)
+        return found
+
     # ---- users -------------------------------------------------------------------------------------------------
 
     async def supports_acl(self) -> bool:
@@ -224,13 +250,18 @@ class DoorClient:
         """Tell whether the user is there: a Redis that was restarted may have lost it. Raises NoAcl, RedisAway."""
         return await acl(self._wires, "GETUSER", user_name(self._gateway, account)) is not None
 
-    async def make_desk_user(self, password: str) -> None:
-        """Make (or renew) the user of the front desk; raises NoAcl, RedisAway."""
-        await acl(self._wires, "SETUSER", desk_user_name(self._gateway), *desk_rules(self._gateway, password))
+    async def make_door_user(self, door: Door, password: str) -> None:
+        """Make (or renew) the user of a door; raises NoAcl, RedisAway."""
+        name = door_user_name(self._gateway, door)
+        await acl(self._wires, "SETUSER", name, *door_rules(self._gateway, door, password))
 
-    async def has_desk_user(self) -> bool:
-        """Tell whether the front desk's user is there; raises NoAcl, RedisAway."""
-        return await acl(self._wires, "GETUSER", desk_user_name(self._gateway)) is not None
+    async def delete_door_user(self, door: Door) -> None:
+        """Take a door's user away, and end its connections; raises NoAcl, RedisAway."""
+        await acl(self._wires, "DELUSER", door_user_name(self._gateway, door))
+
+    async def has_door_user(self, door: Door) -> bool:
+        """Tell whether a door's user is there; raises NoAcl, RedisAway."""
+        return await acl(self._wires, "GETUSER", door_user_name(self._gateway, door)) is not None
 
     async def save_users(self) -> bool:
         """Have Redis keep all users over a restart; False when it has no file for them (aclfile). Raises RedisAway."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ponton_bridge.coordination.client.wire import RedisRefused, Reply, Wires
+from ponton_bridge.coordination.contract import Keys
 from ponton_bridge.model.errors import HostError
 from ponton_operator.selfservice import words
 
@@ -21,6 +22,7 @@ IDLE: Final = 3600  # seconds that a session lives without a visit
 LONGEST: Final = 12 * 3600  # seconds that it lives at all
 NOTICE: Final = 600  # seconds that a notice waits to be read
 LOGIN: Final = 600  # seconds that a code holds
+ANSWER: Final = 1800  # seconds that a used token of a passkey's answer is remembered; its request lives 600
 TRIES: Final = 5  # of codes, for one address in LOGIN seconds
 CODES: Final = 5  # that are sent to one address in LOGIN seconds
 DIGITS: Final = 8  # of a code: with TRIES tries one guess in 20 million logins succeeds
@@ -54,7 +56,7 @@ class Keep:
 
     def __init__(self, url: str, gateway: str, clock: Callable[[], float] = time.time) -> None:
         self._wires = Wires(url, CONNECTIONS)
-        self._prefix = f"ponton:{gateway}:portal:"
+        self._prefix = Keys(gateway, "").portal
         self._clock = clock
 
     async def close(self) -> None:
@@ -104,6 +106,21 @@ class Keep:
         """Take the sentence that was left, '' when there is none."""
         return str(await self._wires.call("GETDEL", self._prefix + "n:" + digest(cookie)) or "")
 
+    # ---- a passkey's answer ------------------------------------------------------------------------------------
+
+    async def offer(self, cookie: str, request: str) -> str:
+        """Give the token with which this session may bring an answer to this request; the next one once it was used."""
+        return self._once(cookie, request, await self._brought(cookie, request))
+
+    async def redeem(self, cookie: str, request: str, once: str) -> bool:
+        """Take a token; whether it is the one that was offered, and was not used before."""
+        number = await self._brought(cookie, request)
+        if not hmac.compare_digest(self._once(cookie, request, number).encode(), once.encode()):
+            return False
+        key = self._answer(cookie, request)
+        count, _ = await self._calls([["INCR", key], ["EXPIRE", key, ANSWER]])
+        return int(count) == number + 1
+
     # ---- logins ----------------------------------------------------------------------------------------------
 
     async def begin(self, cookie: str, owner: str) -> str:
@@ -148,6 +165,15 @@ class Keep:
 
     def _mine(self, owner: str) -> str:
         return self._prefix + "o:" + digest(owner)
+
+    async def _brought(self, cookie: str, request: str) -> int:
+        return int(await self._wires.call("GET", self._answer(cookie, request)) or 0)
+
+    def _once(self, cookie: str, request: str, number: int) -> str:
+        return hmac.digest(cookie.encode(), f"passkey\n{number}\n{request}".encode(), "sha256").hex()
+
+    def _answer(self, cookie: str, request: str) -> str:
+        return self._prefix + "p:" + digest(cookie, request)
 
     def _login(self, cookie: str) -> str:
         return self._prefix + "l:" + digest(cookie)
