@@ -58,7 +58,7 @@ async def test_keeps_the_newest(door: DoorClient, raw: Wires) -> None:
     await door.record([("acc-1", happening(number)) for number in range(HISTORY_MAX + 20)])
     expected = [happening(number) for number in reversed(range(20, HISTORY_MAX + 20))]
     assert expected == await door.history("acc-1")
-    assert 0 < HISTORY_TTL - await raw.call("TTL", KEYS.history) < 100
+    assert 0 <= HISTORY_TTL - await raw.call("TTL", KEYS.history) < 100
     usage = await raw.call("MEMORY", "USAGE", KEYS.history)
     print(f"{usage} bytes of Redis for the longest history")  # noqa: T201  # a figure
     assert usage <= MOST
