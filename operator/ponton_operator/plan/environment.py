@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from ponton_bridge.coordination.contract import Choices
 from ponton_bridge.whatsapp.neonize_driver.environment import WANTED
+from ponton_operator.plan.preferences import choices_of
 from ponton_operator.resources.account import BridgeAccount
 from ponton_operator.resources.base import SecretRef
 from ponton_operator.resources.gateway import BridgeGateway, XmppServer
@@ -50,7 +52,7 @@ def shard_environment(
 ) -> dict[str, str]:
     """Give the environment of an account's shard; its status must be the one that was written for this epoch."""
     template = gateway.spec.shard
-    limits = template.limits
+    limits, choices = template.limits, choices_of(account.spec.preferences)
     told = _common(gateway, epoch, instance, places) | {
         "PONTON_ACCOUNT": account.metadata.name,
         "PONTON_STORE": places.store,
@@ -63,6 +65,7 @@ def shard_environment(
         "PONTON_SEND_BURST": str(limits.burst),
         "PONTON_NEW_CONTACTS_PER_HOUR": str(limits.new_contacts_per_hour),
         "PONTON_NEW_CONTACTS_PER_DAY": str(limits.new_contacts_per_day),
+        "PONTON_CHOICES": "" if choices == Choices() else choices.to_json(),
         "HTTPS_PROXY": template.egress.proxy,
     }
     return dict(WANTED) | _said(told)

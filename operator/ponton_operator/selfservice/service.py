@@ -8,12 +8,13 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
-from ponton_bridge.coordination.contract import PAGE, Heartbeat, Result, Verb
+from ponton_bridge.coordination.contract import PAGE, Happening, Heartbeat, Result, Verb
+from ponton_bridge.core.day import Day
 from ponton_bridge.core.limiter import Bucket
 from ponton_bridge.model.address import parse_number
 from ponton_bridge.model.errors import HostError, OwnerError
@@ -21,18 +22,22 @@ from ponton_bridge.model.jid import host_of
 from ponton_bridge.model.states import TABLE, Next, Phase, Reason
 from ponton_operator.plan.ends import UNPAIRED
 from ponton_operator.plan.parking import TOLD, kept_by_scaler
+from ponton_operator.plan.preferences import choices_of, choose, chosen
 from ponton_operator.resources.account import BridgeAccount, Desired, account_name
 from ponton_operator.resources.gateway import BridgeGateway, allowed_hosts
 from ponton_operator.selfservice import export, passkeys, words
 from ponton_operator.selfservice.accounts import AccountStore
 
 ANSWER_SECONDS: Final = 8.0  # how long a door waits for a shard; clients give up on an iq after 30 s or more
+CHOICE_SECONDS: Final = 3600.0  # how long a choice waits for a shard; a new one reads it from the resource
 START_SECONDS: Final = 120.0  # how long a request outlives a shard that is only starting
 PASSKEY_SECONDS: Final = 20.0  # how long a door waits for WhatsApp to take an answer, which needs two questions
 ASKS_PER_MINUTE: Final = 30.0  # per owner; a human clicking, not a script
 ASKS_BURST: Final = 20.0
 OWNERS_REMEMBERED: Final = 10_000  # rate buckets in memory; the oldest go first
 _NOT_BY_CODE: Final = frozenset({Reason.OUTDATED, Reason.CRASHING, Reason.UNREACHABLE})  # while a shard is kept up
+_ON: Final = frozenset({"on", "yes", "true", "1"})
+_OFF: Final = frozenset({"off", "no", "false", "0"})
 _REASONS: Final = {reason.value: reason for reason in Reason}  # other words are the control plane's own
 
 
@@ -47,6 +52,7 @@ class Ask(StrEnum):
     RESUME = "resume"
     UNLINK = "unlink"
     DELETE = "delete"
+    PREFERENCES = "preferences"
     PASSKEY = "passkey"
     EXPORT = "export"
     HELP = "help"
@@ -56,7 +62,8 @@ class Ask(StrEnum):
 class Request:
     """One thing asked by one owner (prepared bare JID); `sure` confirms what cannot be taken back.
 
-    `watching`: on a page, where codes are seen by owners who are not online, too.
+    `watching`: on a page, where codes are seen by owners who are not online, too. `choices`: what a form says of
+    preferences, by their names; a text says it in `argument` ("typing off").
     """
 
     owner: str
@@ -64,6 +71,7 @@ class Request:
     argument: str = ""
     sure: bool = False
     watching: bool = field(default=False, repr=False)
+    choices: Mapping[str, bool] = field(default_factory=dict, repr=False)
 
 
 class Asks(StrEnum):
@@ -96,6 +104,12 @@ class Shards(Protocol):
 
     async def heartbeat(self, account: str) -> Heartbeat | None:
         """Give the last heartbeat, None when there is none or Redis is away."""
+
+    async def days(self, accounts: Sequence[str]) -> dict[str, Day]:
+        """Give the last days in figures that there are."""
+
+    async def history(self, account: str) -> list[Happening]:
+        """Give what happened to an account, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +158,7 @@ class AccountService:
             Ask.RESUME: self._resume,
             Ask.UNLINK: self._unlink,
             Ask.DELETE: self._delete,
+            Ask.PREFERENCES: self._preferences,
             Ask.PASSKEY: self._passkey,
             Ask.EXPORT: self._export,
             Ask.HELP: self._help,
@@ -166,12 +181,19 @@ class AccountService:
         reason = await self._reason(account)
         return reason, sentence_of(account, reason)
 
+    async def chosen(self, owner: str) -> dict[str, bool]:
+        """Give what the owner has chosen, for a form. Raises OwnerError for who is not registered."""
+        return chosen((await self._existing(owner)).spec.preferences)
+
     async def export(self, owner: str) -> dict[str, object]:
         """Give all that the control plane holds about an owner. Raises PontonError."""
         account = await self.find(owner)
         if account is None:
             raise OwnerError(words.NOT_REGISTERED)
-        return export.record(account, await self._shards.heartbeat(account.metadata.name), self._clock())
+        name = account.metadata.name
+        day = (await self._shards.days([name])).get(name)
+        history = await self._shards.history(name)
+        return export.record(account, await self._shards.heartbeat(name), day, history, self._clock())
 
     async def wait_deleted(self, owner: str, seconds: float) -> BridgeAccount | None:
         """Wait until the owner's account is gone; gives it as it is when `seconds` are over."""
@@ -350,6 +372,22 @@ class AccountService:
         await self._accounts.delete(account.metadata.name)
         return Answer(words.DELETING, deleting=True)
 
+    async def _preferences(self, request: Request) -> Answer:
+        account = await self._existing(request.owner)
+        name, before = account.metadata.name, account.spec.preferences
+        wanted = _read_choice(request.argument) if request.argument.strip() else request.choices
+        if not wanted:
+            lines = [f"{key} {'on' if on else 'off'} - {words.CHOICES[key]}" for key, on in chosen(before).items()]
+            return Answer(words.CHOICES_NOW.format(lines="\n".join(lines)))
+        now = (await self._accounts.patch(name, preferences=choose(before, wanted))).spec.preferences
+        if not is_running(account):
+            return Answer(words.CHOICE_LATER)
+        told = None
+        with contextlib.suppress(HostError):  # Redis is away: the resource has it
+            argument = choices_of(now).to_json()
+            told = await self._shards.command(name, Verb.CHOOSE, argument, ANSWER_SECONDS, CHOICE_SECONDS)
+        return Answer(words.CHOICE_KEPT if told and told.ok else words.CHOICE_LATER)
+
     async def _export(self, request: Request) -> Answer:
         return Answer(json.dumps(await self.export(request.owner), indent=1, ensure_ascii=False))
 
@@ -387,6 +425,14 @@ def is_running(account: BridgeAccount) -> bool:
 def keeps_link(account: BridgeAccount, reason: Reason) -> bool:
     """Tell whether the device is still linked at WhatsApp, whether or not a shard runs."""
     return account.status.paired and reason not in UNPAIRED | {Reason.STALE_STORE}
+
+
+def _read_choice(text: str) -> dict[str, bool]:
+    """Read "typing off". Raises OwnerError."""
+    name, _, value = text.lower().replace(":", " ").replace("=", " ").partition(" ")
+    if name not in words.CHOICES or value.strip() not in _ON | _OFF:
+        raise OwnerError(words.CHOICE_UNKNOWN)
+    return {name: value.strip() in _ON}
 
 
 def _no_use(account: BridgeAccount, reason: Reason) -> str:

@@ -59,6 +59,7 @@ HELP: Final = (
     "unlink - end the link with WhatsApp, keep the account here\n"
     "passkey - how to answer when WhatsApp asks for your passkey\n"
     "delete - end the link and remove everything that is stored here\n"
+    "preferences - what your contacts see of you, and how to change it\n"
     "export - what is stored about you here\n"
     "help - this text\n"
     "A contact's address is their number with a plus sign: +447700900123@{domain}"
@@ -127,7 +128,8 @@ UNLINK_CONFIRM: Final = (
 )
 UNLINKED: Final = "The link with WhatsApp is ended."
 DELETED_LIST: Final = (
-    "the link with WhatsApp, the stored keys and messages in transit, your contacts here, "
+    "the link with WhatsApp, the stored keys and messages in transit, your contacts here, your preferences, "
+    "the figures of your bridge and what happened to it, "
     "the WhatsApp entries of your contact list, and this registration"
 )
 DELETE_CONFIRM: Final = f"This deletes for good: {DELETED_LIST}. Write 'delete yes' to do it."
@@ -138,6 +140,21 @@ DELETE_SLOW: Final = (
 )
 RESIDUE: Final = (
     "The picture of a code may stay on the upload server until it expires there; it cannot be used any more."
+)
+
+CHOICES: Final = {
+    "receipts": "My contacts see what I have read. Without it my phone shows it as unread, too.",
+    "typing": "My contacts see that I am writing.",
+    "presence": "My contacts see that I am online. Without it WhatsApp does not tell me who of them is, either.",
+}
+CHOICE_KEPT: Final = "Your choice is kept and holds from now on."
+CHOICE_LATER: Final = (
+    "Your choice is kept. Your bridge has not heard of it yet: it holds as soon as it has, "
+    "at the latest when the bridge starts anew."
+)
+CHOICE_UNKNOWN: Final = "This cannot be chosen. Write 'preferences' to see what can."
+CHOICES_NOW: Final = (
+    "This is how it is now:\n{lines}\nTo change it write for example 'set typing off' or 'set typing on'."
 )
 
 LOGIN_CODE: Final = (
@@ -203,7 +220,8 @@ NO_PAGE: Final = "There is no such page."
 NO_SUCH_ACCOUNT: Final = "There is no such account."
 HOST_DONE: Final = "It is asked for; it takes a moment until the account shows it."
 HOST_DELETES: Final = (
-    "This deletes for good the owner's link with WhatsApp, the stored keys and messages in transit, and the account."
+    "This deletes for good the owner's link with WhatsApp, the stored keys and messages in transit, "
+    "and the account with its preferences, figures and history."
 )
 LOGGED_OUT: Final = "You are logged out."
 LOGGED_OUT_EVERYWHERE: Final = "You are logged out everywhere."
