@@ -86,8 +86,8 @@ async def test_a_door_can_do_its_work(
 async def test_the_portal_can_keep_what_it_has_to(redis: RedisServer, users: DoorUsers) -> None:
     """Logins, sessions, notices, counts, live codes, and its word on open pages: nothing of it is refused."""
     keep, door, admin = Keep(pages(redis), "wa"), DoorClient(pages(redis), "wa"), Wire(redis.url)
-    code = await keep.begin("cookie", "alice@example.org")
-    assert await keep.begun("cookie")
+    code, transaction = await keep.begin("cookie", "alice@example.org")
+    assert ("alice@example.org", transaction) == await keep.begun("cookie")
     assert "alice@example.org" == await keep.finish("cookie", code)
     session = await keep.open("alice@example.org")
     found = await keep.session(session)

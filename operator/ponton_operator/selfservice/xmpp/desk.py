@@ -47,7 +47,7 @@ class Desk:
         self,
         domain: str,
         service: AccountService,
-        send: Callable[[Element], None],
+        send: Callable[[Element], object],
         *,
         confirms: Confirms | None = None,
         report: Report = lambda _event, _error: None,
