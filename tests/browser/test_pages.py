@@ -75,7 +75,7 @@ class Walk:
             await page.goto(f"{bed.base}/account")
             await self.look(page, name)
         await self._parked()
-        for name in ("phone", "unlink", "delete"):
+        for name in ("phone", "unlink", "delete", "preferences"):
             await page.goto(f"{bed.base}/account/{name}")
             await self.look(page, name)
         await page.goto(f"{bed.base}/nonsense")

@@ -16,7 +16,7 @@ from tests.harness.redis import RedisServer, running_redis
 from tests.integration.test_control_coordination import Ears
 
 KEYS = Keys("wa", "acc-1")
-MOST = 8192  # bytes that the longest history of an account may cost in Redis
+MOST = 16384  # bytes that fifty of the longest may cost in Redis
 
 
 @pytest.fixture
