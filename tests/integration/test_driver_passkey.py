@@ -47,7 +47,7 @@ async def alice(sandbox: SandboxClient, tmp_path: Path, kind: str) -> AsyncItera
 
 async def asked(alice: Scene, key: Authenticator, **knobs: Any) -> port.Code:  # noqa: ANN401 - of the sandbox
     """Let WhatsApp demand this passkey, start, scan; gives the request."""
-    await alice.alice.demand_passkey(**key.registered, **knobs)
+    await alice.alice.demand_passkey(key.registered, **knobs)
     await alice.driver.call("start")
     code = await alice.driver.hear(port.Code)
     alice.device = await alice.alice.scan(code.text, wait=False)
@@ -63,7 +63,7 @@ async def test_a_driver_that_cannot_says_so(alice: Scene, kind: str) -> None:
     """Linking ends with the reason that tells the owner whom to ask; an answer is refused in words."""
     if KINDS[kind].passkey:
         pytest.skip(f"{KINDS[kind].name} declares passkey = True")
-    await alice.alice.demand_passkey(**Authenticator().registered)
+    await alice.alice.demand_passkey(Authenticator().registered)
     await alice.driver.call("start")
     await alice.alice.scan((await alice.driver.hear(port.Code)).text, wait=False)
     assert port.PairingFailed(Reason.PASSKEY_NEEDED) == await alice.driver.hear(port.PairingFailed)
@@ -189,7 +189,7 @@ async def test_letters_lead_to_the_same_step(alice: Scene, kind: str) -> None:
     """A number that was linked by the eight letters is asked for its passkey, too."""
     needs(kind, "passkey")
     key = Authenticator()
-    await alice.alice.demand_passkey(**key.registered)
+    await alice.alice.demand_passkey(key.registered)
     await alice.driver.call("start")
     await alice.driver.hear(port.Code)
     letters = await alice.driver.call("pair_by_number", alice.alice.number.removeprefix("+"))

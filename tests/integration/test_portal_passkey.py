@@ -117,8 +117,8 @@ async def test_the_page_says_how(bed: Bed, shard: Shard) -> None:
     """The state, the way to the page, the lines with the request and the way back, and those for another browser."""
     person, once = await explained(bed)
     text = html.unescape(person.text)
-    assert passkeys.snippet(REQUEST, f"{bed.base}/account/passkey/answer#{once}.") in text
-    assert passkeys.snippet(REQUEST) in text
+    assert passkeys.snippet(passkeys.request_of(WAITING), f"{bed.base}/account/passkey/answer#{once}.") in text
+    assert passkeys.snippet(passkeys.request_of(WAITING)) in text
     assert re.search(r'class="seconds" data-left="5\d\d"', person.text)
     await person.get("/account")
     assert TABLE[Reason.WAITING_FOR_PASSKEY].sentence.replace("'", "&#39;") in person.text

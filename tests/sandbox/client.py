@@ -54,20 +54,19 @@ class AccountHandle:
 
     async def demand_passkey(
         self,
-        credential: str,
-        public: str,
+        registered: Mapping[str, str],
         *,
         timeout: int = 600_000,  # noqa: ASYNC109 - of the request, in milliseconds
         refuse: bool = False,
         silent: bool = False,
         misshows: bool = False,
     ) -> None:
-        """Demand this passkey (id and public point, base64url) of whoever wants to be linked from now on.
+        """Demand a passkey (`credential` and `public`, base64url) of whoever wants to be linked from now on.
 
         `refuse` = no answer is taken, `silent` = nothing follows an answer, `misshows` = the phone shows another code.
         """
         knobs = {"refuse": refuse, "silent": silent, "misshows": misshows}
-        await self._post("passkey", credential=credential, public=public, timeout=timeout, **knobs)
+        await self._post("passkey", **registered, timeout=timeout, **knobs)
 
     async def type_code(self, code: str) -> int:
         """Type the eight letters that a companion shows; as `scan`."""

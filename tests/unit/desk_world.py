@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element
 
-from ponton_bridge.coordination.contract import Happening, Heartbeat, LiveCode, Result
+from ponton_bridge.coordination.contract import Happening, Heartbeat, LiveCode, Result, Verb
 from ponton_bridge.core.day import Day
 from ponton_bridge.model.states import Reason
 from ponton_operator.resources.account import (
@@ -112,6 +112,8 @@ class ScriptedShards:
     async def command(self, account: str, verb: str, argument: str, seconds: float, keep: float) -> Result | None:
         assert account.startswith("acc-")
         assert keep >= seconds
+        if verb == Verb.ASKED:
+            return Result("1", ok=1, value=self.code.to_json() if self.code else "")
         self.asked.append((verb, argument))
         return self.answer
 
@@ -126,10 +128,6 @@ class ScriptedShards:
     async def history(self, account: str) -> list[Happening]:
         assert account.startswith("acc-")
         return []
-
-    async def live_code(self, account: str) -> LiveCode | None:
-        assert account.startswith("acc-")
-        return self.code
 
 
 class World:

@@ -17,6 +17,7 @@ from tests.unit.test_desk_commands import FORM, command, seen
 from tests.unit.test_passkey import KEY, REQUEST
 
 OK = Result(id="1", ok=1)
+ASKED = passkeys.request_of(LiveCode("passkey", REQUEST, 1, 1, 0.0))
 
 
 async def asked(kind: str = "passkey", text: str = REQUEST) -> World:
@@ -24,7 +25,7 @@ async def asked(kind: str = "passkey", text: str = REQUEST) -> World:
     world = World()
     reason = Reason.WAITING_FOR_PASSKEY if kind == "passkey" else Reason.COMPARING_CODES
     await world.registered(reason)
-    world.shards.code = LiveCode(kind, text, 1, 1, world.now + 600)
+    world.shards.code = LiveCode(kind, text, 1, 1, 600.0)
     world.shards.answer = OK
     return world
 
@@ -33,7 +34,7 @@ async def test_says_how_to_answer() -> None:
     """The lines to run hold the request and nothing else of anybody; the time is told, and what to do with a phone."""
     (told,) = await (await asked()).say("passkey")
     assert told.startswith(words.PASSKEY_ASKED.format(minutes=10))
-    assert passkeys.snippet(REQUEST) in told
+    assert passkeys.snippet(ASKED) in told
     assert words.PASSKEY_PHONE_ONLY in told
     assert "/account/passkey" not in told
 
@@ -95,24 +96,19 @@ async def test_hands_a_word_on(kind: str, line: str, argument: str, sentence: st
 
 
 async def test_shows_the_code_to_compare() -> None:
-    """Whatever else is written: the code, how to answer, and how long."""
+    """The code, how to answer, and how long."""
     world = await asked("compare", "ABCD-EFGH")
-    for line in ("passkey", f"passkey {KEY.packed(REQUEST)}"):
-        assert [words.COMPARE.format(code="ABCD-EFGH", minutes=10)] == await world.say(line)
+    assert [words.COMPARE.format(code="ABCD-EFGH", minutes=10)] == await world.say("passkey")
     assert [] == world.shards.asked
-
-
-async def test_a_yes_to_a_request_is_a_question_how() -> None:
-    """There is nothing yet that could be the same."""
-    (told,) = await (await asked()).say("passkey yes")
-    assert passkeys.snippet(REQUEST) in told
 
 
 @pytest.mark.parametrize("code", [None, LiveCode("qr", "2@x", 1, 6, 2000.0)])
 async def test_without_a_request_there_is_nothing_to_answer(code: LiveCode | None) -> None:
-    """A code to scan is no request."""
+    """A code to scan is no request; without a shard nobody is asked."""
     world = await asked()
     world.shards.code, world.shards.reason = code, Reason.WAITING_FOR_SCAN
+    assert [words.NO_PASSKEY] == await world.say("passkey")
+    world.accounts.park(ALICE, Reason.PASSKEY_FAILED)
     assert [words.NO_PASSKEY] == await world.say(f"passkey {KEY.packed(REQUEST)}")
     assert [] == world.shards.asked
 
@@ -134,7 +130,7 @@ async def test_command_asks_for_the_answer() -> None:
     world = await asked()
     heard = await world.hear(command("passkey"))
     assert ("executing", "fresh", None) == seen(heard)
-    assert passkeys.snippet(REQUEST) in (heard[0].findtext(f".//{FORM}instructions") or "")
+    assert passkeys.snippet(ASKED) in (heard[0].findtext(f".//{FORM}instructions") or "")
     assert ["answer"] == [field.get("var") for field in heard[0].iter(f"{FORM}field")]
     done = await world.hear(
         command("passkey", action="complete", fields={"answer": escape(KEY.packed(REQUEST))}, session="fresh")
@@ -184,7 +180,8 @@ def test_only_answers_may_be_long() -> None:
 def test_the_snippet_holds_the_request_and_where_to_go_alone() -> None:
     """It is JavaScript whatever WhatsApp writes into a request, and says where it may run."""
     strange = json.dumps(json.loads(REQUEST) | {"rpId": "</script>\u2028'\"`${x}"})
-    made = passkeys.snippet(strange, "https://example.org/#once.")
+    request = passkeys.request_of(LiveCode("passkey", strange, 1, 1, 0.0))
+    made = passkeys.snippet(request, "https://example.org/#once.")
     found = re.search(r"parseRequestOptionsFromJSON\((.*)\);", made)
     assert found
     assert json.loads(strange) == json.loads(found[1])
@@ -193,7 +190,16 @@ def test_the_snippet_holds_the_request_and_where_to_go_alone() -> None:
     assert 'location.origin !== "https://web.whatsapp.com"' in made
 
 
+@pytest.mark.parametrize("text", ["", "nonsense", "[]", "7", "[" * 7000, '{"a":"' + "x" * 9000 + '"}'])
+async def test_what_a_shard_may_write_is_no_request(text: str) -> None:
+    """A shard of another version, or a bad one, breaks nobody's door."""
+    world = await asked("passkey", text)
+    assert [words.NO_PASSKEY] == await world.say("passkey")
+    assert "" == passkeys.request_of(world.shards.code) == passkeys.request_of(None)
+    assert None is passkeys.asked_of(text)
+
+
 def test_minutes_are_whole_and_never_none() -> None:
     """Whoever is told to hurry is not told that it is too late."""
     assert [10, 1, 1, 1] == [passkeys.minutes(seconds) for seconds in (600.0, 119.0, 20.0, -5.0)]
-    assert "1." in passkeys.how(REQUEST, 0.0, "")
+    assert "1." in passkeys.how(LiveCode("passkey", REQUEST, 1, 1, 0.0), "")

@@ -222,9 +222,11 @@ class Verb:
     PAIR_PHONE: Final = "pair_phone"  # argument: bare digits; result: the code
     UNLINK: Final = "unlink"
     STATUS: Final = "status"
+    ASKED: Final = "asked"  # result: `LiveCode` (JSON) of what WhatsApp asks, `expires` as seconds left; '' for nothing
     PASSKEY: Final = "passkey"  # argument: the browser's answer, JSON
     COMPARED: Final = "compared"  # argument: yes or no, whether the codes are the same; no also calls a request off
     LOGIN: Final = "login"  # to the front desk only; argument: JSON after `LoginMessage`
+    CONFIRMED: Final = "confirmed"  # to the front desk only; argument: JSON after `LoginAsked`; result: yes, no or ''
     CHOOSE: Final = "choose"  # argument: JSON after `Choices`
 
 
@@ -240,11 +242,24 @@ class Choices(Flat):
 
 @dataclass(frozen=True, slots=True)
 class LoginMessage(Flat):
-    """What the portal has the front desk say to an owner: the one-time code of a login, in a language."""
+    """What the portal has the front desk say to an owner: the one-time code of a login, in a language.
+
+    With a `transaction` the owner is also asked to agree to it (XEP-0070); `url` is the page's.
+    """
 
     to: str
     code: str
     language: str
+    transaction: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoginAsked(Flat):
+    """A login of which the portal wants to know whether its owner has agreed to it."""
+
+    to: str
+    transaction: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ class Commands:
             Verb.PAIR_PHONE: self._pair_phone,
             Verb.UNLINK: self._unlink,
             Verb.STATUS: self._status,
+            Verb.ASKED: self._asked,
             Verb.PASSKEY: self._passkey,
             Verb.CHOOSE: self._choose,
             Verb.COMPARED: self._compared,
@@ -88,6 +89,10 @@ class Commands:
 
     async def _status(self, _argument: str) -> tuple[str, str]:
         return self._sentence(), str(self._linking.machine.reason)
+
+    async def _asked(self, _argument: str) -> tuple[str, str]:
+        asked = self._linking.asked()
+        return "", asked.to_json() if asked else ""
 
     async def _passkey(self, argument: str) -> tuple[str, str]:
         self._only_unlinked()

@@ -6,6 +6,7 @@ their order. What takes long runs beside it and comes back as an event. Part of 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, Protocol, TypeVar
 from xml.etree.ElementTree import Element
@@ -44,6 +45,7 @@ NO_LETTERS: Final = "WhatsApp did not give a code in time. Try again, or scan th
 NOT_TAKEN: Final = "WhatsApp did not take the answer of your passkey in time. Try again."
 WAITING: Final = frozenset({State.WAITING, State.WAITING_TO_LEAVE})
 CONNECTS: Final = frozenset({State.CONNECTING, State.CONNECTED})  # only with keys
+ASKING: Final = frozenset({port.CodeKind.PASSKEY, port.CodeKind.COMPARE})
 GONE: Final = frozenset({Phase.WAITING_FOR_SCAN, Phase.PARKED})  # contacts cannot be written to: show them so
 
 
@@ -146,6 +148,13 @@ class Linking:
         """Ask for the eight letters for a phone; raises what WhatsApp says instead."""
         await self._ready.wait()
         return await self._asked(self._letters, on.PhoneAsked(number))
+
+    def asked(self) -> LiveCode | None:
+        """Give what WhatsApp asks of the owner now, a passkey or codes to compare, with the seconds left as its end."""
+        code = self.machine.pairing.code
+        if code is None or code.kind not in ASKING:
+            return None
+        return replace(code, expires=code.expires - self._account.clock())
 
     async def passkey(self, answer: str) -> None:
         """Give a passkey's answer (JSON) to WhatsApp; raises a sentence when it cannot be used or was not taken."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
-from ponton_bridge.coordination.contract import PAGE, Happening, Heartbeat, LiveCode, Result, Verb
+from ponton_bridge.coordination.contract import PAGE, Happening, Heartbeat, Result, Verb
 from ponton_bridge.core.day import Day
 from ponton_bridge.core.limiter import Bucket
 from ponton_bridge.model.address import parse_number
@@ -110,9 +110,6 @@ class Shards(Protocol):
 
     async def history(self, account: str) -> list[Happening]:
         """Give what happened to an account, newest first."""
-
-    async def live_code(self, account: str) -> LiveCode | None:
-        """Give what can be scanned or answered now, None when there is nothing. Raises HostError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +212,14 @@ class AccountService:
         if host_of(owner) not in self._limits.hosts:
             raise OwnerError(words.Filled(words.NOT_ALLOWED, hosts=", ".join(self._limits.hosts)))
 
+    async def check_known(self, owner: str) -> None:
+        """Refuse owners of other servers who have no account here (any more)."""
+        try:
+            self.check_owner(owner)
+        except OwnerError:
+            if await self.find(owner) is None:
+                raise
+
     def _admit(self, owner: str) -> None:
         bucket = self._buckets.pop(owner, None) or Bucket(ASKS_PER_MINUTE / 60, ASKS_BURST)
         self._buckets[owner] = bucket
@@ -303,25 +308,29 @@ class AccountService:
         return _told(result, words.NEW_CODE)
 
     async def _passkey(self, request: Request) -> Answer:
-        """Say how WhatsApp is answered, or hand an answer on; 'yes' and 'no' are the word on two codes."""
+        """Say what WhatsApp asks and how it is answered, or hand an answer on, or the word on two codes."""
         account = await self._existing(request.owner)
         name, word = account.metadata.name, "yes" if request.sure else request.argument.strip().lower()
-        live = await self._shards.live_code(name) if is_running(account) else None
-        if live is None or live.kind not in {passkeys.REQUEST, passkeys.COMPARE}:
-            reason = await self._reason(account)
+        reason = await self._reason(account)
+        if reason is Reason.PASSKEY_NEEDED or not is_running(account):
             return Answer(sentence_of(account, reason) if reason is Reason.PASSKEY_NEEDED else words.NO_PASSKEY)
-        left, compares = live.expires - self._clock(), live.kind == passkeys.COMPARE
-        if word == "no" or (compares and word == "yes"):
-            result = await self._shards.command(name, Verb.COMPARED, word, PASSKEY_SECONDS, PASSKEY_SECONDS)
-            return _told(result, words.CODES_SAME if word == "yes" else words.PASSKEY_STOPPED)
-        if compares:
-            minutes = str(passkeys.minutes(left))
-            return Answer(words.Filled(words.COMPARE, code=live.text, minutes=minutes), code=live.text, asks=Asks.SAME)
-        if not word or word == "yes":
-            return Answer(passkeys.how(live.text, left, self._limits.page), asks=Asks.ANSWER)
-        answer = passkeys.answer_of(request.argument)
-        result = await self._shards.command(name, Verb.PASSKEY, answer, PASSKEY_SECONDS, PASSKEY_SECONDS)
-        return _told(result, words.PASSKEY_TAKEN)
+        if not word:
+            return await self._asked(name)
+        if word in {"yes", "no"}:
+            verb, argument, done = Verb.COMPARED, word, words.CODES_SAME if word == "yes" else words.PASSKEY_STOPPED
+        else:
+            verb, argument, done = Verb.PASSKEY, passkeys.answer_of(request.argument), words.PASSKEY_TAKEN
+        return _told(await self._shards.command(name, verb, argument, PASSKEY_SECONDS, PASSKEY_SECONDS), done)
+
+    async def _asked(self, name: str) -> Answer:
+        result = await self._shards.command(name, Verb.ASKED, "", ANSWER_SECONDS, ANSWER_SECONDS)
+        asked = passkeys.asked_of(result.value) if result else None
+        if asked is None:
+            return _told(result, words.NO_PASSKEY)
+        if asked.kind == passkeys.COMPARE:
+            told = words.Filled(words.COMPARE, code=asked.text, minutes=str(passkeys.minutes(asked.expires)))
+            return Answer(told, code=asked.text, asks=Asks.SAME)
+        return Answer(passkeys.how(asked, self._limits.page), asks=Asks.ANSWER)
 
     async def _pause(self, request: Request) -> Answer:
         account = await self._existing(request.owner)

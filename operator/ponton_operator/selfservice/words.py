@@ -161,6 +161,34 @@ LOGIN_CODE: Final = (
     "{code} is your code to log in at the page of {domain}. It holds for {minutes} minutes. "
     "Give it to nobody; if you did not ask for it, do nothing."
 )
+LOGIN_CONFIRM: Final = (
+    "If your client asks whether you agree instead: say yes only if the page shows {transaction} too, "
+    "and no if you did not ask for it."
+)
+
+# On the login page, where a login server of the host is asked.
+EMAIL_NOT_VERIFIED: Final = (
+    "The login server has not verified your e-mail address, of which your XMPP address is made. "
+    "Have it verified there, then log in again."
+)
+NO_ADDRESS: Final = (
+    "The login server did not say which XMPP address is yours. Ask your host: the claims that it gives, "
+    "or the setting 'jid' here, have to change."
+)
+ADDRESS_UNUSABLE: Final = (
+    "What the login server says about you makes no XMPP address that can be used here. Ask your host to look at it."
+)
+PROVIDER_AWAY: Final = (
+    "The login server cannot be reached at the moment. Try again in a minute; if that does not help, tell your host."
+)
+PROVIDER_WRONG: Final = (
+    "The login server's answer cannot be used, so nobody was logged in. Tell your host: the log says why."
+)
+PROVIDER_REFUSED: Final = "The login server did not let you in, or the login was broken off there. Try again."
+LOGIN_OLD: Final = (
+    "This login was begun in another browser, more than ten minutes ago, or was used already. Log in once more."
+)
+TOO_MANY_LOGINS: Final = "Logins were begun too often from where you are. Wait ten minutes, then try again."
 
 NOT_SERVED: Final = "You have no account at this gateway, so this reaches nobody. Write 'register' to {domain}."
 AWAY: Final = "The bridge of your account is not running. Write 'status' to {domain}."
@@ -179,6 +207,7 @@ NEXT: Final = {
 }
 LOG_IN_AGAIN: Final = "Please log in."
 WRONG_CODE: Final = "That is not the code, or it holds no longer. Try again, or ask for a new one."
+SAID_NO: Final = "This login was refused in the XMPP client of that address. If that was a mistake, ask for a new code."
 TOO_MANY_TRIES: Final = "That was tried too often. Wait ten minutes, then ask for a new code."
 TOO_MANY_CODES: Final = "Codes were asked for too often. Wait ten minutes, then try again."
 DESK_AWAY: Final = "The gateway does not answer at the moment, so no code can be sent. Try again in a minute."

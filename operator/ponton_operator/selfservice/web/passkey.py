@@ -22,10 +22,10 @@ async def how(visit: Visit) -> Response:
 async def _how(visit: Visit, status: int = 200, problem: str = "") -> Response:
     portal = visit.portal
     view = await portal.live.view(visit.owner)
-    if view.code is None or view.code.kind != passkeys.REQUEST:
+    request = passkeys.request_of(view.code)
+    if not request:
         await portal.keep.leave(visit.cookie, problem or visit.say(words.NO_PASSKEY))
         return visit.go("/account")
-    request = view.code.text
     once = await portal.keep.offer(visit.cookie, request)
     here = f"{portal.site.url}/account/passkey/answer#{once}."
     snippets = {"snippet": passkeys.snippet(request, here), "showing": passkeys.snippet(request)}
@@ -40,8 +40,8 @@ async def arrive(visit: Visit) -> Response:
 async def bring(visit: Visit) -> Response:
     """Take the answer that a browser has brought."""
     portal, once = visit.portal, visit.form.get("once", "")
-    code = (await portal.live.view(visit.owner)).code
-    if code is None or not await portal.keep.redeem(visit.cookie, code.text, once):
+    request = passkeys.request_of((await portal.live.view(visit.owner)).code)
+    if not request or not await portal.keep.redeem(visit.cookie, request, once):
         portal.log(PortalEvent.FORGED, "warning", account=visit.account)
         return await _how(visit, 400, visit.say(words.NOT_THAT_ANSWER))
     return await _give(visit)
