@@ -144,6 +144,14 @@ async def test_a_forgotten_account_leaves_none(server: RedisServer, door: DoorCl
     await coordination.close()
 
 
+async def test_the_last_things_are_told_at_the_end(server: RedisServer, door: DoorClient) -> None:
+    """A control plane that ends in order leaves nothing untold; with Redis away it does not wait for long."""
+    coordination = Coordination(server.url, "wa", "m", lambda _: None, Log(out=io.StringIO()))
+    coordination.record("acc-1", happening(1))
+    await coordination.close()
+    assert [happening(1)] == await door.history("acc-1")
+
+
 async def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """With Redis away for long, what comes later is not kept."""
     monkeypatch.setattr("ponton_operator.cluster.coordination.HAPPENED", 3)
