@@ -5,11 +5,13 @@ a shard's do. Both are measured in one run, since the machine's mood counts for 
 CPU are those of the Python process and the core together. Musts are those of the core.
 """
 
+import asyncio
 import os
 import signal
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +19,7 @@ from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp import port
 from ponton_bridge.whatsapp.core_driver import place
 from tests.bench import usage
-from tests.bench.figures import Line, at_most, quantile, spread
+from tests.bench.figures import Line, at_most, holds, quantile, spread
 from tests.bench.latency import bare_client, echoes
 from tests.bench.pace import Pace
 from tests.bench.report import Result, alone
@@ -29,7 +31,9 @@ NAME: Final = "core"
 CHILD: Final = Path(__file__).with_name("journaled_child.py")
 IN, OUT, RESTARTS, CRASHES = 2000, 500, 5, 5
 CHATS: Final = 5  # that are written to at once, beside the measurement with one
+CONTACTS, KILLS = 200, 60  # that the phone writes meanwhile
 PATIENCE: Final = 120.0  # seconds
+BOOK_PATIENCE: Final = 15.0  # seconds; app state is fetched again 2 s after a connection
 
 
 async def _code(here: Scene) -> float:
@@ -86,6 +90,30 @@ async def _outbound(here: Scene, count: int, contacts: Sequence[AccountHandle]) 
     return each * len(contacts) / (time.monotonic() - begun), took
 
 
+async def _book(here: Scene, contacts: int, kills: int) -> int:
+    """Let the phone write contacts while the process is killed; gives how many of them the address book lacks after."""
+    names = [f"Person {number}" for number in range(contacts)]
+
+    async def write() -> None:
+        for name in names:
+            await here.alice.add_contacts(name)
+
+    writing = asyncio.create_task(write())
+    for _ in range(kills):
+        await here.driver.again()
+        await here.driver.link(Reason.CONNECTED)
+    await writing
+
+    async def lacking() -> int:
+        return len(set(names) - {entry.name for entry in (await here.driver.call("contacts")).entries})
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(BOOK_PATIENCE):
+            while await lacking():  # noqa: ASYNC110 - nothing tells when the fetch is over
+                await asyncio.sleep(1)
+    return await lacking()
+
+
 async def _one(sandbox: SandboxClient, folder: Path, kind: str, scale: Callable[[int], int]) -> dict[str, object]:
     """Measure one driver."""
     async with scene(sandbox, folder, kind, program=CHILD) as here:
@@ -104,6 +132,7 @@ async def _one(sandbox: SandboxClient, folder: Path, kind: str, scale: Callable[
         several, _ = await _outbound(here, scale(OUT), contacts)
         worked = usage.memory(here.driver.pid)
         crashes = [await _crash(here) for _ in range(scale(CRASHES))]
+        lacking = await _book(here, scale(CONTACTS), scale(KILLS))
     return {
         "start_to_code_s": round(code, 3),
         "stored_link_to_connected_s": spread(resumed, 3),
@@ -117,6 +146,7 @@ async def _one(sandbox: SandboxClient, folder: Path, kind: str, scale: Callable[
         "send_p99_ms": round(quantile(sends, 0.99), 2),
         "pss_idle_mib": round(idle.pss, 1),
         "pss_after_messages_mib": round(worked.pss, 1),
+        "contacts_lost_in_kills": lacking,
     }
 
 
@@ -136,6 +166,7 @@ def judged(core: Mapping[str, object], pace: Pace) -> list[Line]:
         pace.at_most("core: exec to code", 0.6, said["start_to_code_s"], "s"),
         pace.at_most("core: stored link to connected", 0.1, said["stored_link_to_connected_s"], "s"),
         pace.at_most("core: killed to connected again", 0.1, said["crash_to_connected_s"], "s"),
+        holds(f"core: {CONTACTS} contacts after {KILLS} kills", "all there", int(said["contacts_lost_in_kills"])),
         at_most("core: PSS after messages", 60, said["pss_after_messages_mib"], "MiB"),
     ]
 

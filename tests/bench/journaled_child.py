@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -77,10 +78,10 @@ class Journaled(Child):
             rows = await self._worker.run(lambda journal: self._take(journal, chat, BATCH))
             for number, row in enumerate(rows[: count - first], first):
                 at = time.monotonic()
-                name = await self._worker.run(lambda journal, row=row: journal.chosen(row, None), lazy=True)
+                name = await self._worker.run(partial(_chosen, row), lazy=True)
                 content = port.Text(f"o.{number}")
                 await self.driver.send(chat, content, message_id=name, seconds=SECONDS)
-                await self._worker.run(lambda journal, row=row: journal.drop(row), lazy=True)
+                await self._worker.run(partial(_drop, row), lazy=True)
                 took.append((time.monotonic() - at) * 1000)
         return took
 
@@ -95,6 +96,14 @@ class Journaled(Child):
             self.say("answer", number, await self.send_many(*arguments, **keywords))  # type: ignore[arg-type]  # pickled
         else:
             await super().do(number, method, arguments, keywords)
+
+
+def _chosen(row: int, journal: Journal) -> str | None:
+    return journal.chosen(row, None)
+
+
+def _drop(row: int, journal: Journal) -> None:
+    journal.drop(row)
 
 
 if __name__ == "__main__":
