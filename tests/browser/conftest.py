@@ -1,5 +1,6 @@
 """Debian's Chromium for the tests in this folder, which is collected only when it is named: `pytest tests/browser`."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,10 +27,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
-    """Run a browser; as root it needs to be told that its own sandbox cannot work."""
+async def chromium(*arguments: str, home: Path | None = None) -> AsyncIterator[Browser]:
+    """Run a browser, with a home of its own if it is given one.
+
+    As root it needs to be told that its own sandbox cannot work.
+    """
+    env: dict[str, str | float | bool] = {**os.environ, **({"HOME": str(home)} if home else {})}
     async with async_playwright() as library:
-        browser = await library.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        browser = await library.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", *arguments], env=env
+        )
         try:
             yield browser
         finally:

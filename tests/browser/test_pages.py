@@ -22,9 +22,12 @@ from tests.harness.redis import running_redis
 from tests.integration.portal_bed import BOB, Bed, portal_bed
 from tests.unit.desk_world import ALICE, DOMAIN
 from tests.unit.test_hosting import account
+from tests.unit.test_passkey import REQUEST
 
 SHOTS = Path(__file__).parents[2] / "docs" / "screenshots" / "portal"
 CODE = LiveCode("qr", "2@" + "Yk3vP0zQ" * 24 + ",AbCdEf,GhIjKl", 2, 6, 0.0)
+WANTED = LiveCode("passkey", REQUEST, 1, 1, 0.0)
+COMPARED = LiveCode("compare", "ABCD-EFGH", 1, 1, 0.0)
 PHONE, DESK = {"width": 320, "height": 640}, {"width": 1280, "height": 800}
 Scheme = Literal["light", "dark"]
 NAME = account_name(DOMAIN, ALICE)
@@ -68,12 +71,15 @@ class Walk:
         await bed.accounts.create(ALICE)
         for name, reason, code in (
             ("code", Reason.WAITING_FOR_SCAN, CODE),
+            ("passkey", Reason.WAITING_FOR_PASSKEY, WANTED),
+            ("compare", Reason.COMPARING_CODES, COMPARED),
             ("linked", Reason.CONNECTED, None),
             ("banned", Reason.BANNED, None),
         ):
             await bed.beat(ALICE, reason, code, phone_seen=1_795_900_000.0)
             await page.goto(f"{bed.base}/account")
             await self.look(page, name)
+        await self._passkey()
         await self._parked()
         for name in ("phone", "unlink", "delete"):
             await page.goto(f"{bed.base}/account/{name}")
@@ -95,6 +101,16 @@ class Walk:
         ):
             await self.page.goto(f"{self.bed.base}/host{path}")
             await self.look(self.page, name)
+
+    async def _passkey(self) -> None:
+        page, bed = self.page, self.bed
+        await bed.beat(ALICE, Reason.WAITING_FOR_PASSKEY, WANTED)
+        await page.goto(f"{bed.base}/account/passkey")
+        for closed in await page.locator("summary").all():
+            await closed.click()
+        await self.look(page, "passkey-how")
+        await page.goto(f"{bed.base}/account/passkey/answer")
+        await self.look(page, "passkey-answer")
 
     async def _parked(self) -> None:
         self.bed.accounts.park(ALICE, Reason.PARKED, paired=True)

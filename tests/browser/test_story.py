@@ -3,7 +3,6 @@
 import asyncio
 import io
 import json
-import re
 import time
 import zipfile
 from collections.abc import AsyncIterator
@@ -17,6 +16,7 @@ from ponton_operator.selfservice import words
 from tests.browser.conftest import Watched
 from tests.browser.person import ask_for_code, enter_code
 from tests.demo import picture
+from tests.demo.page import code_said
 from tests.demo.say import Say
 from tests.demo.stage import USER, Stage, built
 from tests.harness.prosody import until
@@ -31,17 +31,6 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     """All parts, running, with the portal."""
     async with built(tmp_path, Say(lambda _line: None), page=True) as parts:
         yield parts
-
-
-async def code_said(client: Client, gateway: str, before: int) -> str:
-    """Wait for the code that the gateway says; gives its digits."""
-    message = await client.message(
-        lambda m: (
-            m in client.messages[before:] and m["from"].bare == gateway and bool(re.match(r"\d{8} is", m["body"]))
-        ),
-        timeout=20,
-    )
-    return str(message["body"])[:8]
 
 
 async def logged_in_page(page: Page, stage: Stage, client: Client) -> None:

@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 FILES = ROOT / "charts" / "ponton" / "files"
 RUNBOOKS = ROOT / "docs" / "runbooks"
 MODULE = (ROOT / "bridge" / "prosody" / "mod_component_shards" / "README.md").read_text(encoding="utf-8")
-# What the operators tell by `Metrics.state`: in cluster/kube_runtime.py and cluster/kube_sweep.py.
-STATES = {"accounts", "accounts.*", "waiting", "reconnecting", "banned", "heartbeats"} | {
+# What the operators tell by `Metrics.state`: in cluster/kube_runtime.py, cluster/kube_sweep.py, operators/gateways.py.
+STATES = {"accounts", "accounts.*", "waiting", "reconnecting", "banned", "heartbeats", "portal away"} | {
     f"accounts {p}" for p in Phase
 }
 _SUFFIX = re.compile(r"_(bucket|sum|count|total|info)$")

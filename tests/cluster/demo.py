@@ -14,10 +14,10 @@ from pathlib import Path
 
 from tests.cluster.box.box import Box
 from tests.cluster.box.layout import Options
-from tests.cluster.forwards import forwarded
 from tests.cluster.reach import Cluster
-from tests.cluster.release import DOMAIN, FULL, GATEWAY, SERVED, Release, installed
+from tests.cluster.release import DOMAIN, GATEWAY, SERVED, Release, installed
 from tests.cluster.scene import ClusterScene, ways
+from tests.demo.page import OVER, PAGE
 from tests.demo.say import Say
 from tests.demo.story import Story
 
@@ -37,8 +37,6 @@ Log in with a client on this machine: JID {user}@{domain}, password {password}, 
 or write "pair +NUMBER" with the phone's number and type the letters that come:
 
   {kubectl} -n {namespace} exec deploy/{sandbox} -- python -m tests.sandbox code Alice ABCD-EFGH
-
-End with Ctrl+C.
 """
 
 
@@ -65,12 +63,13 @@ async def run(*, auto: bool) -> int:
     with (
         tempfile.TemporaryDirectory(prefix="ponton-demo-") as folder,
         brought_up(say) as cluster,
-        installed(cluster, Path(folder), [USER]) as release,
+        installed(cluster, Path(folder), [USER], page=True) as release,
     ):
         say("The chart is installed, its gateway is Ready")
         if auto:
             async with ways(release) as open_ways:
                 await Story(ClusterScene(open_ways, USER), open_ways.sandbox, say).play()
+            print(PAGE.format(page=release.page, jid=f"{USER}@{DOMAIN}") + OVER, flush=True)  # noqa: T201  # for people
         else:
             await _by_hand(release)
     say("Done: nothing is left behind")
@@ -78,7 +77,7 @@ async def run(*, auto: bool) -> int:
 
 
 async def _by_hand(release: Release) -> None:
-    with forwarded(release.cluster, release.namespace, f"svc/{FULL}-xmpp", 5222) as (port,):
+    async with ways(release) as open_ways:
         print(  # noqa: T201  # for people
             GUIDE.format(
                 kubeconfig=release.cluster.kubeconfig,
@@ -87,11 +86,14 @@ async def _by_hand(release: Release) -> None:
                 user=USER,
                 domain=DOMAIN,
                 password=release.users[USER],
-                port=port,
+                port=open_ways.c2s,
                 ca=release.ca_file,
                 gateway=SERVED,
                 sandbox=GATEWAY,
             ),
+            PAGE.format(page=release.page, jid=f"{USER}@{DOMAIN}"),
+            "End with Ctrl+C.",
+            sep="\n",
             flush=True,
         )
         ended = asyncio.Event()

@@ -1,11 +1,12 @@
-"""`kubectl port-forward` for tests: a port on loopback that leads to a Service's pod, ended with its block."""
+"""Ways into a cluster for tests: ports on loopback that lead to a pod, or to a Service; they end with their block."""
 
 import re
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.cluster.reach import Cluster
+from tests.cluster.reach import Cluster, until
 
 _LINE = re.compile(r"^Forwarding from 127\.0\.0\.1:(\d+) -> \d+$")
 
@@ -33,3 +34,33 @@ def forwarded(cluster: Cluster, namespace: str, what: str, *ports: int) -> Itera
     finally:
         child.kill()
         child.communicate()
+
+
+@contextmanager
+def reached(cluster: Cluster, namespace: str, service: str, port: int, local: int) -> Iterator[None]:
+    """Let the port `local` of loopback lead to a Service by its own address, as pods come to it, whichever pod answers.
+
+    Where the cluster is not ours kubectl leads to one pod of it.
+    """
+    if box := cluster.box:
+        address = cluster.get("-n", namespace, "service", service)["spec"]["clusterIP"]
+        line = [str(box.folder.bin / "forward"), f"-pid={box.inside}", f"-to={address}:{port}"]
+        line.append(f"-listen=127.0.0.1:{local}")
+    else:
+        way = f"svc/{service}", f"{local}:{port}"
+        line = cluster.command("port-forward", "--address=127.0.0.1", "-n", namespace, *way)
+    child = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until(f"a way to the Service {service}", lambda: _answers(local), 20)
+        yield
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True

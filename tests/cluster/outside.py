@@ -10,7 +10,6 @@ import os
 import secrets
 import ssl
 import sys
-from base64 import b64decode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from urllib.request import urlopen
 from tests.cluster.box import images
 from tests.cluster.box.layout import PUBLIC_ADDRESS
 from tests.cluster.own_prosody import DOMAIN, GATEWAY, UPLOAD, OwnProsody, Shared
+from tests.cluster.place import READY, Place
 from tests.cluster.reach import Cluster, Object, until
 from tests.cluster.scene import processes
 from tests.demo import picture
@@ -31,7 +31,6 @@ from tests.sandbox.client import AccountHandle, SandboxClient
 
 NAME = "whatsapp"  # of the gateway
 REDIS, PROXY, CONTROL = 6379, 8080, 8095
-READY = 120.0  # seconds from the gateway to its being Ready
 _REDIS = Template("""
 bind $address 127.0.0.1
 port 6379
@@ -43,11 +42,9 @@ user ponton on >$password ~* &* +@all
 
 
 @dataclass
-class Host:
+class Host(Place):
     """The host, its servers, and the namespace of its gateway."""
 
-    cluster: Cluster
-    namespace: str
     prosody: OwnProsody
     password: str  # of Redis
     word: str  # the owner's
@@ -57,15 +54,15 @@ class Host:
     def prepare(self, priority: str) -> None:
         """Make the Secrets and the gateway; take Prosody's half from the operator."""
         shared = self.prosody.secrets
-        self.secret("prosody", master=shared.master, token=shared.admin_token, **{"ca.crt": self.authority()})
-        self.secret("redis", url=self.url(self.password))
+        self.put_secret("prosody", master=shared.master, token=shared.admin_token, **{"ca.crt": self.authority()})
+        self.put_secret("redis", url=self.url(self.password))
         self.cluster.apply(self.resource(priority))
         made = f"secret/{NAME}-prosody", f"configmap/{NAME}-prosody-module"
         until(
             "Prosody's half", lambda: len(self.kubectl("get", *made, "--ignore-not-found", "-o", "name").split()) == 2,
             READY,
         )  # fmt: skip
-        self.prosody.included.write_bytes(b64decode(self.get(made[0])["data"]["gateway.cfg.lua"]))
+        self.prosody.included.write_text(self.secret(f"{NAME}-prosody")["gateway.cfg.lua"])
         folder = self.prosody.layout.root / "modules" / "mod_component_shards"
         folder.mkdir(parents=True)
         for name, text in self.get(made[1])["data"].items():
@@ -114,9 +111,9 @@ class Host:
         self.prosody.secrets = fresh
         password = secrets.token_hex(16)
         await self.redis("ACL", "SETUSER", "ponton", f">{password}")
-        await asyncio.to_thread(self.secret, "redis", url=self.url(password))
+        await asyncio.to_thread(self.put_secret, "redis", url=self.url(password))
         known = {"master": fresh.master, "token": fresh.admin_token, "ca.crt": self.authority()}
-        await asyncio.to_thread(self.secret, "prosody", **known)
+        await asyncio.to_thread(self.put_secret, "prosody", **known)
         await self.redis("ACL", "SETUSER", "ponton", f"<{self.password}", password=password)
         self.password = password
 
@@ -128,19 +125,10 @@ class Host:
         """Who signed Prosody's certificate."""
         return self.prosody.ca_file.read_text()
 
-    def secret(self, name: str, **texts: str) -> None:
+    def put_secret(self, name: str, **texts: str) -> None:
         """Make or change a Secret."""
         meta = {"name": name, "namespace": self.namespace}
         self.cluster.apply({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": texts})
-
-    def ready(self) -> None:
-        """Wait until the gateway is."""
-
-        def state() -> bool:
-            found = self.get(f"bg/{NAME}").get("status", {}).get("conditions", [])
-            return any((one["type"], one["status"]) == ("Ready", "True") for one in found)
-
-        until("the gateway is Ready", state, READY)
 
     # ---- where the story is played -----------------------------------------------------------------------------
 
@@ -153,6 +141,11 @@ class Host:
     def gateway(self) -> str:
         """Of the gateway."""
         return GATEWAY
+
+    @property
+    def page(self) -> str:
+        """There is none."""
+        return ""
 
     def client(self, resource: str) -> AbstractAsyncContextManager[Client]:
         """Log the owner in."""
@@ -175,17 +168,9 @@ class Host:
 
     async def left(self) -> list[str]:
         """Name what there is of accounts: resources, pods, volumes, secrets, Redis keys and users, streams."""
-        ours = ("-l", "app.kubernetes.io/component=shard", "-o", "name")
-        found = (await asyncio.to_thread(self.kubectl, "get", "pods,secrets,pvc", *ours)).split()
-        found += (await asyncio.to_thread(self.kubectl, "get", "bridgeaccounts", "-o", "name")).split()
-        found += await self.redis("--scan", "--pattern", f"ponton:{NAME}:a:*")
-        users = {user for user in await self.redis("ACL", "USERS") if user.startswith(f"ponton-{NAME}.")}
-        found += users - {f"ponton-{NAME}.frontdesk"}
-        return found + ["streams"] * (await self.prosody.view())["connected"]
-
-    def pods(self) -> list[Object]:
-        """Give the shards' pods."""
-        return list(self.get("pods", "-l", "app.kubernetes.io/component=shard")["items"])
+        keys, users = await self.redis("--scan", "--pattern", f"ponton:{NAME}:a:*"), await self.redis("ACL", "USERS")
+        streams = (await self.prosody.view())["connected"]
+        return await asyncio.to_thread(self.accounts_left, NAME, keys, users, streams)
 
     async def redis(self, *command: str, password: str | None = None) -> list[str]:
         """Ask Redis as the control plane; gives the lines of its answer. The password is on no command line."""
@@ -195,14 +180,6 @@ class Host:
         )  # fmt: skip
         answer, _ = await asked.communicate()
         return answer.decode().split("\n")[:-1]
-
-    def kubectl(self, *line: str) -> str:
-        """Run kubectl in the namespace."""
-        return self.cluster.kubectl("-n", self.namespace, *line)
-
-    def get(self, what: str, *line: str) -> Object:
-        """Read an object, or a list."""
-        return self.cluster.get("-n", self.namespace, what, *line)
 
 
 @dataclass
@@ -248,7 +225,7 @@ async def main(namespace: str, root: Path, priority: str) -> None:
         say("The operator has written Prosody's half")
         await prosody.start()
         try:
-            await asyncio.to_thread(host.ready)
+            await asyncio.to_thread(host.until_ready, f"bg/{NAME}")
             say("The gateway is Ready")
             async with SandboxClient(f"http://127.0.0.1:{CONTROL}") as sandbox:
                 await OwnStory(host, sandbox, say).play()

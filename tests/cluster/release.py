@@ -7,7 +7,6 @@ Images are built when something in them has changed, and loaded into our own clu
 must have them already.
 """
 
-import base64
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,26 +15,31 @@ from typing import Any
 
 from tests.cluster import chart_kit
 from tests.cluster.box import images
+from tests.cluster.place import READY, Place
 from tests.cluster.reach import Cluster, Object, until
+from tests.harness.redis import free_port
 
 NAME = "wa"
 FULL = f"{NAME}-ponton"
 GATEWAY = f"{FULL}-sandbox"
+PORTAL = f"{GATEWAY}-portal"
 DOMAIN = "example.test"
 SERVED = f"sandbox.{DOMAIN}"
 """The domain of that gateway."""
-READY = 120.0  # seconds from the installation to a gateway that is Ready; it takes about 20
 
 
 @dataclass
-class Release:
+class Release(Place):
     """One installation in a namespace of its own; `users` are the owners' names and passwords at its Prosody."""
 
-    cluster: Cluster
-    namespace: str
     folder: Path
     users: dict[str, str]
     values: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def page(self) -> str:
+        """Where browsers find the self-service page of its gateway, '' when it has none."""
+        return str(self.values["sandbox"]["portalUrl"])
 
     @property
     def ca_file(self) -> Path:
@@ -54,26 +58,9 @@ class Release:
         """Upgrade it, with values changed at the top."""
         return self.helm("upgrade", NAME, str(chart_kit.CHART), *line, values={**self.values, **values})
 
-    def kubectl(self, *line: str, text: str | None = None) -> str:
-        """Run kubectl in the namespace."""
-        return self.cluster.kubectl("-n", self.namespace, *line, text=text)
-
-    def get(self, *line: str) -> Object:
-        """Read one object of the namespace, or a list."""
-        return self.cluster.get("-n", self.namespace, *line)
-
-    def secret(self, name: str) -> dict[str, str]:
-        """Give what a Secret holds."""
-        return {key: base64.b64decode(text).decode() for key, text in self.get("secret", name)["data"].items()}
-
-    def condition(self, what: str, kind: str) -> tuple[str, str]:
-        """Give status and reason of a condition of an object (ba/alice), ('', '') without it."""
-        found = self.get(what).get("status", {}).get("conditions", [])
-        return next(((one["status"], one["reason"]) for one in found if one["type"] == kind), ("", ""))
-
     def ready(self, what: str = f"bg/{GATEWAY}", seconds: float = READY) -> None:
-        """Wait until an object is Ready."""
-        until(f"{what} is Ready", lambda: self.condition(what, "Ready")[0] == "True", seconds)
+        """Wait until an object is Ready, the gateway unless another one is named."""
+        self.until_ready(what, seconds)
 
     def account(self, owner: str, **spec: Any) -> Object:  # noqa: ANN401  # parts of a resource
         """Give an account of an owner as kubectl makes it."""
@@ -84,11 +71,6 @@ class Release:
             "spec": {"owner": f"{owner}@{DOMAIN}", "gatewayRef": {"name": GATEWAY}, **spec},
         }
 
-    def pods(self, account: str = "") -> list[Object]:
-        """Give the shards' pods, or those of one account."""
-        chosen = f"ponton.im/account={account}" if account else "app.kubernetes.io/component=shard"
-        return list(self.get("pods", "-l", chosen)["items"])
-
     def redis(self, *command: str) -> list[str]:
         """Ask the bundled Redis as the control plane; gives the lines of its answer."""
         line = 'REDISCLI_AUTH=$(cat /run/ponton/password) exec redis-cli --user ponton "$@"'
@@ -96,20 +78,34 @@ class Release:
 
 
 @contextmanager
-def installed(cluster: Cluster, folder: Path, owners: list[str], **values: Any) -> Iterator[Release]:  # noqa: ANN401
-    """Install the chart in a new namespace at the restricted level, and wait until its gateway is Ready."""
+def installed(
+    cluster: Cluster,
+    folder: Path,
+    owners: list[str],
+    *,
+    page: bool = False,
+    **values: Any,  # noqa: ANN401
+) -> Iterator[Release]:
+    """Install the chart in a new namespace at the restricted level, and wait until its gateway is Ready.
+
+    `page`: with the self-service page, on a port of loopback that is free now (`scene.ways` leads from there).
+    """
     if cluster.box:
         for name in images.IMAGES:
             cluster.box.load(images.archive(name))
     with cluster.namespace() as namespace:
         release = Release(cluster, namespace, folder, {owner: f"{owner}-password" for owner in owners})
         release.values = {**usual(), **values}
+        release.values["sandbox"]["portalUrl"] = f"http://127.0.0.1:{free_port()}" if page else ""
         users = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "users", "namespace": namespace}}
         cluster.apply({**users, "stringData": release.users})
         release.values |= chart_kit.definitions(cluster)
         release.helm("install", NAME, str(chart_kit.CHART), values=release.values)
         try:
             release.ready()
+            if page:
+                running = f"{PORTAL} runs"
+                until(running, lambda: release.condition(f"bg/{GATEWAY}", "PortalRunning")[0] == "True", READY)
             yield release
         finally:
             if NAME in release.helm("list", "--short"):

@@ -18,9 +18,9 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.cluster.forwards import forwarded
+from tests.cluster.forwards import forwarded, reached
 from tests.cluster.reach import Object
-from tests.cluster.release import DOMAIN, FULL, GATEWAY, SERVED, Release
+from tests.cluster.release import DOMAIN, FULL, GATEWAY, PORTAL, SERVED, Release
 from tests.demo import picture
 from tests.harness.xmpp import Client, logged_in
 from tests.sandbox.client import SandboxClient
@@ -30,7 +30,7 @@ _C2S, _HTTPS, _CONTROL = 5222, 5281, 8095  # ports in the pods
 
 @dataclass(frozen=True)
 class Ways:
-    """Ports of loopback that lead to Prosody, and the sandbox's phones."""
+    """Ports of loopback that lead to Prosody, and the sandbox's phones; `release.page` leads to the portal, if any."""
 
     release: Release
     c2s: int
@@ -95,6 +95,8 @@ async def ways(release: Release) -> AsyncIterator[Ways]:
         c2s, https = stack.enter_context(
             forwarded(release.cluster, release.namespace, f"svc/{FULL}-xmpp", _C2S, _HTTPS)
         )
+        if port := urlsplit(release.page).port:
+            stack.enter_context(reached(release.cluster, release.namespace, PORTAL, 80, port))
         (control,) = stack.enter_context(forwarded(release.cluster, release.namespace, f"deploy/{GATEWAY}", _CONTROL))
         async with SandboxClient(f"http://127.0.0.1:{control}") as sandbox:
             yield Ways(release, c2s, https, sandbox)
@@ -122,6 +124,11 @@ class ClusterScene:
         """The gateway's domain."""
         return SERVED
 
+    @property
+    def page(self) -> str:
+        """The self-service page."""
+        return self.ways.release.page
+
     def client(self, resource: str) -> AbstractAsyncContextManager[Client]:
         """Log the owner in."""
         return self.ways.client(self.user, resource)
@@ -146,13 +153,8 @@ class ClusterScene:
 
     def _left(self) -> list[str]:
         release = self.ways.release
-        ours = "app.kubernetes.io/component=shard"
-        found = release.kubectl("get", "pods,secrets,pvc", "-l", ours, "-o", "name").split()
-        found += release.kubectl("get", "bridgeaccounts", "-o", "name").split()
-        found += release.redis("--scan", "--pattern", f"ponton:{GATEWAY}:a:*")
-        users = {user for user in release.redis("ACL", "USERS") if user.startswith(f"ponton-{GATEWAY}.")}
-        found += users - {f"ponton-{GATEWAY}.frontdesk"}
-        return found + ["streams"] * self.ways.view()["connected"]
+        keys = release.redis("--scan", "--pattern", f"ponton:{GATEWAY}:a:*")
+        return release.accounts_left(GATEWAY, keys, release.redis("ACL", "USERS"), self.ways.view()["connected"])
 
 
 def processes(uid: str, word: str) -> list[int]:

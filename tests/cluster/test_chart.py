@@ -146,6 +146,14 @@ def test_an_operator_has_the_rights_of_its_page_and_no_more(everything: list[Obj
     assert said(outside) == {found for role in bound for found in said(named(everything, "ClusterRole", role)["rules"])}
 
 
+@pytest.mark.parametrize("heading", ["The front desk on a cluster", "The portal on a cluster"])
+def test_the_doors_role_is_what_their_pages_list(everything: list[Object], heading: str) -> None:
+    """One role for both, bound by the gateways operator; the front desk's own Lease is in a Role that it makes."""
+    inside, outside = rights(heading)
+    assert [] == outside
+    assert said(inside) == said(named(everything, "ClusterRole", f"{NAMESPACE}-wa-ponton-frontdesk")["rules"])
+
+
 @pytest.mark.parametrize("name", OPERATORS)
 def test_each_operator_has_its_own_account_rights_and_lease(everything: list[Object], name: str) -> None:
     """In each namespace, bound to itself alone; the Lease is its own one."""
@@ -314,6 +322,31 @@ def test_the_gateway_of_the_sandbox_is_one(everything: list[Object]) -> None:
     users = {name for name, pod in pods(everything) if "ponton-sandbox" in pod["spec"]["containers"][0]["image"]}
     assert {"wa-ponton-sandbox"} == users
     assert "bridges-wa-ponton-shards" == gateway.spec.shard.priority_class_name
+
+
+def test_the_page_of_the_sandbox_is_where_the_host_says() -> None:
+    """For a forwarded port by default; or there is none."""
+
+    def page(**sandbox: str) -> str:
+        made = sandbox_gateway(render({**EVERYTHING, "sandbox": {"enabled": True, **sandbox}}))
+        portal = BridgeGateway.model_validate(made).spec.selfservice.portal
+        return portal.url if portal else ""
+
+    assert ["http://127.0.0.1:8480", "https://example.org:8443", ""] == [
+        page(), page(portalUrl="https://example.org:8443"), page(portalUrl=""),
+    ]  # fmt: skip
+
+
+def test_prometheus_reads_operators_and_pages(everything: list[Object]) -> None:
+    """The pages in every namespace that is served; a gateway's other pods have nothing for it."""
+    operators, pages = (named(everything, "PodMonitor", name)["spec"] for name in ("wa-ponton", "wa-ponton-portals"))
+    for name in OPERATORS:
+        labels = named(everything, "Deployment", f"wa-ponton-{name}")["spec"]["template"]["metadata"]["labels"]
+        assert (True, False) == (selects(operators["selector"], labels), selects(pages["selector"], labels))
+    assert ["bridges", "bridges-b"] == pages["namespaceSelector"]["matchNames"]
+    door = {"app.kubernetes.io/managed-by": "ponton", "app.kubernetes.io/component": "portal"}
+    assert selects(pages["selector"], door)
+    assert not selects(pages["selector"], door | {"app.kubernetes.io/component": "shard"})
 
 
 def test_a_gateway_comes_after_its_kind(everything: list[Object]) -> None:

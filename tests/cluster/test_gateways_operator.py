@@ -15,8 +15,10 @@ from tests.cluster.reach import Cluster, until
 from tests.harness.redis import free_port
 from tests.unit.gateway_world import INSTALLATION, NOW, SPEC, observed
 
-KINDS = "deploy,lease,role,rolebinding,configmap,secret,networkpolicy,pdb,serviceaccount"
+KINDS = "deploy,service,lease,role,rolebinding,configmap,secret,networkpolicy,pdb,serviceaccount"
 MADE = 13  # objects of one gateway
+OF_PAGE = 8  # and of its portal
+PAGE: dict[str, Any] = {"portal": {"url": "https://example.org"}}
 XMPP: dict[str, Any] = {"xmpp": {"host": "192.0.2.10"}}  # a server that a pod could reach
 IMAGE = "ponton-operator:test"
 # What the front desk may and may not, as kubectl asks for it.
@@ -43,6 +45,11 @@ SPECS: list[dict[str, Any]] = [
     {"selfservice": {"frontDesk": False}},
     {"shard": {"egress": {"proxy": "http://proxy.example:3128"}, "upload": {"host": "up.example"}}},
     {"shard": {"imagePullSecrets": ["pull"]}, "xmpp": {"host": "2001:db8::7"}},
+    {"selfservice": {"portal": {"url": "https://example.org/wa", "minReplicas": 3}}},
+    {
+        "selfservice": {"portal": {"url": "https://example.org"}},
+        "network": {"visitors": {"namespaceLabels": {"kubernetes.io/metadata.name": "ingress"}}},
+    },
     {"network": {"blocked": ["203.0.113.0/24", "2001:67c::/32", "0.0.0.0/0"]}},
     {
         "network": {
@@ -131,20 +138,36 @@ def test_a_change_reaches_the_policies(place: Bed, operator: Program) -> None:
     assert 0 == operator.said("object_refused")
 
 
-def test_the_front_desk_may_what_it_needs(place: Bed, operator: Program) -> None:
-    """Its accounts and its own Lease; no Secret, no other Lease, nothing that runs."""
+def may(place: Bed, door: str, *what: str) -> bool:
+    """Whether a door may do something, as kubectl asks for it."""
+    user = f"--as=system:serviceaccount:{place.namespace}:wa-{door}"
+    try:
+        return "yes" in place.cluster.kubectl("auth", "can-i", *what, user, "-n", place.namespace)
+    except subprocess.CalledProcessError:  # how kubectl says no
+        return False
+
+
+def test_the_doors_may_what_they_need(place: Bed, operator: Program) -> None:
+    """Their accounts, and the front desk its own Lease; no Secret, no other Lease, nothing that runs."""
+    place.gateway(free_port(), free_port(), **XMPP, selfservice=PAGE)
+    until("all objects", lambda: len(made(place)) == MADE + OF_PAGE, SECONDS)
+    assert [] == [what for what in ALLOWED if not may(place, "frontdesk", *what)]
+    assert [] == [what for what in FORBIDDEN if may(place, "frontdesk", *what)]
+    lease = [what for what in ALLOWED if "lease" in what[1]]
+    assert [] == [what for what in ALLOWED if what not in lease and not may(place, "portal", *what)]
+    assert [] == [what for what in FORBIDDEN + lease if may(place, "portal", *what)]
+    assert 0 == operator.said("object_refused")
+
+
+def test_a_portal_that_is_switched_off_goes(place: Bed, operator: Program) -> None:
+    """With all that was made for it, and what it was is said until then; the rest stays."""
+    place.gateway(free_port(), free_port(), **XMPP, selfservice=PAGE)
+    until("all objects", lambda: len(made(place)) == MADE + OF_PAGE, SECONDS)
+    until("the condition", lambda: reason(place, "PortalRunning") == "NotRunning", SECONDS)
     place.gateway(free_port(), free_port(), **XMPP)
-    until("all objects", lambda: len(made(place)) == MADE, SECONDS)
-    user = f"--as=system:serviceaccount:{place.namespace}:wa-frontdesk"
-
-    def may(*what: str) -> bool:
-        try:
-            return "yes" in place.cluster.kubectl("auth", "can-i", *what, user, "-n", place.namespace)
-        except subprocess.CalledProcessError:  # how kubectl says no
-            return False
-
-    assert [] == [what for what in ALLOWED if not may(*what)]
-    assert [] == [what for what in FORBIDDEN if may(*what)]
+    until("nothing of the portal", lambda: len(made(place)) == MADE, SECONDS)
+    assert [] == [name for name in made(place) if "portal" in name]
+    until("the condition", lambda: reason(place, "PortalRunning") == "SwitchedOff", SECONDS)
     assert 0 == operator.said("object_refused")
 
 

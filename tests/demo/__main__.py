@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from tests.cluster import demo as in_pods
+from tests.demo import page
 from tests.demo.say import Say
 from tests.demo.stage import GATEWAY, HOST, PASSWORD, USER, Stage, built
 from tests.demo.story import Story
@@ -38,10 +39,6 @@ Then write with Bob, or let Bob write to you:
 
   SANDBOX_CONFIG={config} {python} -m tests.sandbox send Bob Alice "Hello from WhatsApp"
 """
-PAGE = """The self-service page is {page}
-
-Log in there as {user}@localhost: the code comes as a message to the client that you are logged in with.
-"""
 LIVE = """There is no sandbox: scan the code with WhatsApp on your own phone, under Settings > Linked devices.
 This uses the real WhatsApp through the internet; it may end the link or suspend a number that uses such bridges.
 """
@@ -57,6 +54,7 @@ async def run(*, auto: bool, live: bool) -> int:
                     print("AUTO=1 needs the sandbox; leave LIVE=1 away")  # noqa: T201
                     return 2
                 await Story(stage, stage.sandbox, say).play()
+                print(page.PAGE.format(page=stage.page, jid=f"{USER}@{HOST}") + page.OVER)  # noqa: T201
             else:
                 await _by_hand(stage)
     if left := children(os.getpid()):
@@ -76,7 +74,7 @@ async def _by_hand(stage: Stage) -> None:
     else:
         await stage.sandbox.account(push_name="Alice", contacts=["Bob"])
         print(SCAN.format(python=sys.executable, folder=stage.folder, config=stage.sandbox.config_file))  # noqa: T201
-    print(PAGE.format(page=stage.page, user=USER))  # noqa: T201
+    print(page.PAGE.format(page=stage.page, jid=f"{USER}@{HOST}"))  # noqa: T201
     print("End with Ctrl+C.", flush=True)  # noqa: T201
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

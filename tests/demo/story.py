@@ -12,10 +12,12 @@ from xml.etree.ElementTree import Element
 
 from slixmpp import JID
 
+from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp.core_driver import place
-from tests.demo import picture
+from tests.demo import page, picture
 from tests.demo.say import Say
 from tests.harness.prosody import until
+from tests.harness.visitor import visitor
 from tests.harness.xmpp import Client
 from tests.sandbox.client import AccountHandle, SandboxClient
 from tests.sandbox.launch import driver
@@ -36,6 +38,10 @@ class Scene(Protocol):
     @property
     def gateway(self) -> str:
         """The gateway's domain."""
+
+    @property
+    def page(self) -> str:
+        """The address of the self-service page, '' without one."""
 
     def client(self, resource: str) -> AbstractAsyncContextManager[Client]:
         """Log the owner in, with carbons."""
@@ -69,6 +75,7 @@ class Story:
             await self.discover(alice)
             await self.register(alice)
             await self.link(alice, phone)
+            await self.visit(alice)
             contact = f"{bob.number}@{self.scene.gateway}"
             await self.roster(alice, contact)
             await self.talk(alice, bob, contact, phone)
@@ -102,6 +109,16 @@ class Story:
         self.say("The code is read from its pixels and scanned with the phone")
         await linked(alice, gateway)
         self.say("Alice is linked: the gateway shows itself as available")
+
+    async def visit(self, alice: Client) -> None:
+        """Log in at the self-service page, if there is one: it shows that Alice is linked."""
+        if not self.scene.page:
+            return
+        async with visitor(self.scene.page) as browser:
+            await page.log_in(browser, alice, self.scene.gateway)
+            self.say("Alice logs in at the self-service page, with the code that comes as a message")
+            await page.shows(browser, Reason.CONNECTED)
+            self.say("The page says that she is linked")
 
     async def roster(self, alice: Client, contact: str) -> None:
         """The contact appears in the contact list, named as in the phone's address book."""

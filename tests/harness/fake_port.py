@@ -183,6 +183,10 @@ class FakeDriver:
         """Take a passkey's answer."""
         self._service.note("passkey_answer", answer)
 
+    async def passkey_confirm(self) -> None:
+        """Take the word that the codes are the same."""
+        self._service.note("passkey_confirm")
+
     async def send(self, chat: Address, content: port.Content, *, message_id: str | None, seconds: float) -> port.Sent:
         """Take a message."""
         assert seconds > 0

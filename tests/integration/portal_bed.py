@@ -1,19 +1,19 @@
 """The portal on a real Redis and a real HTTP server, with accounts in memory and a front desk that keeps what it says.
 
-Used by the tests of the pages. `Browser` is as much of a browser as they need: cookies, forms, no scripts.
+Used by the tests of the pages.
 """
 
 import asyncio
 import io
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 from xml.etree.ElementTree import Element
 
-import aiohttp
 from yarl import URL
 
 from ponton_bridge.coordination.client.desk import DeskInbox
@@ -26,14 +26,15 @@ from ponton_operator.resources.account import BridgeAccount, account_name
 from ponton_operator.resources.gateway import BridgeGateway
 from ponton_operator.selfservice.accounts import Change
 from ponton_operator.selfservice.web.settings import Portal
+from ponton_operator.selfservice.xmpp.confirm import Confirms
 from ponton_operator.selfservice.xmpp.orders import Orders
 from tests.harness.redis import RedisServer, free_port
+from tests.harness.visitor import Visitor, opened
 from tests.unit.desk_world import ALICE, DOMAIN, MemoryAccounts
 
 BOB = "bob@example.org"
 GATEWAY = "gw"
 SECONDS = 15.0
-TOKEN = re.compile(r'name="token" value="([0-9a-f]+)"')
 
 
 class FollowedAccounts(MemoryAccounts):
@@ -54,9 +55,14 @@ class FollowedAccounts(MemoryAccounts):
 
 
 def gateway(
-    url: str, port: int, hosts: Sequence[str] = (), proxies: Sequence[str] = (), **selfservice: object
+    url: str,
+    port: int,
+    hosts: Sequence[str] = (),
+    proxies: Sequence[str] = (),
+    login: Mapping[str, object] = MappingProxyType({}),
+    **selfservice: object,
 ) -> BridgeGateway:
-    """Make the gateway."""
+    """Make the gateway; `login` are the portal's settings of how people log in."""
     ref = {"name": "a", "key": "b"}
     spec = {
         "domain": DOMAIN,
@@ -64,7 +70,7 @@ def gateway(
         "redis": {"urlRef": ref},
         "secrets": {"masterRef": ref},
         "selfservice": {
-            "portal": {"url": url, "port": port, "hosts": list(hosts), "proxies": list(proxies)},
+            "portal": {"url": url, "port": port, "hosts": list(hosts), "proxies": list(proxies), **login},
             **selfservice,
         },
     }
@@ -83,6 +89,7 @@ class Bed:
     accounts: FollowedAccounts
     said: list[Element]
     log: io.StringIO
+    confirms: Confirms
     deaf: bool = False
     browsers: list["Browser"] = field(default_factory=list)
 
@@ -112,19 +119,10 @@ class Bed:
 
 
 @dataclass
-class Browser:
-    """Cookies, and the last page. `token` is that of its form."""
+class Browser(Visitor):
+    """A visitor of a bed's portal."""
 
-    bed: Bed
-    session: aiohttp.ClientSession
-    text: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def token(self) -> str:
-        """The token of the last page's forms."""
-        found = TOKEN.search(self.text)
-        return found[1] if found else ""
+    bed: Bed = field(kw_only=True)
 
     @property
     def cookie(self) -> str:
@@ -133,28 +131,7 @@ class Browser:
 
     def plant(self, value: str) -> None:
         """Set that cookie, as somebody who could would do it."""
-        self.session.cookie_jar.update_cookies({f"ponton-{GATEWAY}": value}, URL(self.bed.base))
-
-    async def ask(self, method: str, path: str, data: Mapping[str, str] | None = None, **headers: str) -> int:
-        """Send a request, follow nothing; gives the status."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        async with self.session.request(
-            method, self.bed.base + path, data=data, headers=named, allow_redirects=False
-        ) as answer:
-            self.headers = answer.headers
-            body = await answer.read()
-            if "html" in answer.headers.get("Content-Type", ""):
-                self.text = body.decode()
-            self.body = body
-            return answer.status
-
-    async def get(self, path: str, **headers: str) -> int:
-        """Ask for a page."""
-        return await self.ask("GET", path, None, **headers)
-
-    async def post(self, path: str, **form: str) -> int:
-        """Send a form with the last page's token."""
-        return await self.ask("POST", path, {"token": self.token} | form)
+        self.session.cookie_jar.update_cookies({f"ponton-{GATEWAY}": value}, URL(self.base))
 
     async def log_in(self, jid: str = ALICE) -> Self:
         """Go the whole way with the code that the front desk says."""
@@ -172,26 +149,38 @@ class Browser:
 
 @asynccontextmanager
 async def portal_bed(
-    redis: RedisServer, *, url: str = "", hosts: Sequence[str] = (), proxies: Sequence[str] = (), **selfservice: object
+    redis: RedisServer,
+    *,
+    url: str = "",
+    hosts: Sequence[str] = (),
+    proxies: Sequence[str] = (),
+    login: Mapping[str, object] = MappingProxyType({}),
+    port: int = 0,
+    secret: str = "",
+    speak: Callable[[Element], bool] = lambda _stanza: True,
+    **selfservice: object,
 ) -> AsyncIterator[Bed]:
-    """Run a portal until the block ends; `url` as browsers know it."""
-    port = free_port()
-    accounts, said, log = FollowedAccounts(), list[Element](), io.StringIO()
-    resource = gateway(url or f"http://127.0.0.1:{port}", port, hosts, proxies, **selfservice)
+    """Run a portal until the block ends; `url` as browsers know it, `secret` the one of the login server in `login`.
+
+    `speak` puts a stanza of the front desk on a stream, if there is one, and says whether it could.
+    """
+    port = port or free_port()
+    accounts, said, log, confirms = FollowedAccounts(), list[Element](), io.StringIO(), Confirms()
+    resource = gateway(url or f"http://127.0.0.1:{port}", port, hosts, proxies, login, **selfservice)
     assert resource.spec.selfservice.portal is not None
-    config = Config(resource, resource.spec.selfservice.portal, Path(), redis.url)
+    config = Config(resource, resource.spec.selfservice.portal, Path(), redis.url, oidc_secret=secret)
     portal = build(config, accounts, Log("debug", out=log), Metrics("portal", "0"))
     server = serving(config, portal)
-    bed = Bed(portal, port, Wire(redis.url), accounts, said, log)
+    bed = Bed(portal, port, Wire(redis.url), accounts, said, log, confirms)
 
     def send(stanza: Element) -> bool:
         said.append(stanza)
-        return not bed.deaf
+        return not bed.deaf and speak(stanza)
 
     tasks = [
         asyncio.create_task(server._serve()),
         asyncio.create_task(portal.live.run()),
-        asyncio.create_task(DeskInbox(redis.url, GATEWAY, Orders(DOMAIN, portal.service, send).handle).run()),
+        asyncio.create_task(DeskInbox(redis.url, GATEWAY, Orders(DOMAIN, portal.service, send, confirms).handle).run()),
     ]
     async with asyncio.timeout(SECONDS):
         while not server.started:  # noqa: ASYNC110  # the server tells nobody
@@ -213,7 +202,6 @@ async def portal_bed(
 
 def browser(bed: Bed) -> Browser:
     """Open a fresh browser; it is closed with the bed."""
-    jar = aiohttp.CookieJar(unsafe=True)  # cookies of an address, as loopback is one
-    made = Browser(bed, aiohttp.ClientSession(cookie_jar=jar))
+    made = Browser(bed.base, opened(), bed=bed)
     bed.browsers.append(made)
     return made

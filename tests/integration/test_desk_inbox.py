@@ -11,9 +11,9 @@ from ponton_bridge.coordination.client.desk import DeskInbox
 from ponton_bridge.coordination.client.door import DoorClient
 from ponton_bridge.coordination.client.inbox import TOO_LATE
 from ponton_bridge.coordination.client.wire import RedisAway, Wire
-from ponton_bridge.coordination.contract import FRONT_DESK, Command, Keys, Result, Verb
+from ponton_bridge.coordination.contract import FRONT_DESK, Command, Door, Keys, Result, Verb
 from ponton_bridge.model.errors import HostError
-from ponton_operator.cluster.desk_user import DeskUser, desk_url
+from ponton_operator.cluster.door_users import DoorUsers, door_url
 from tests.harness.redis import RedisServer, running_redis
 
 MASTER = "m" * 32
@@ -80,12 +80,14 @@ async def test_a_command_is_done_and_answered(redis: RedisServer) -> None:
 
 
 async def test_the_front_desks_own_user_is_enough(redis: RedisServer) -> None:
-    """On a cluster the front desk is not the control plane at Redis: its own user can read and answer."""
-    user = DeskUser(redis.url, "wa", MASTER)
-    await user.look(0.0)
-    async with reading(desk_url(redis.url, "wa", MASTER), Handler()), portal(redis) as door:
+    """On a cluster neither door is the control plane at Redis: one user can ask, the other read and answer."""
+    user = DoorUsers(redis.url, "wa", MASTER)
+    await user.look(Door, 0.0)
+    door = DoorClient(door_url(redis.url, "wa", MASTER, Door.PORTAL), "wa")
+    async with reading(door_url(redis.url, "wa", MASTER, Door.FRONT_DESK), Handler()):
         result = await door.command(FRONT_DESK, Verb.LOGIN, "said", SECONDS, SECONDS)
-    await user.close()
+    for opened in (user, door):
+        await opened.close()
     assert result is not None
     assert 1 == result.ok
 

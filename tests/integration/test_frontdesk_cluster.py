@@ -13,10 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
-from ponton_operator.cluster.desk_user import DeskUser, desk_url
+from ponton_bridge.coordination.contract import Door
+from ponton_operator.cluster.door_users import DoorUsers, door_url
 from ponton_operator.cluster.prosody import ProsodyControl
 from ponton_operator.plan.desk_epochs import SPENT, stock, write_stock
-from ponton_operator.plan.manifests_desk import EPOCHS, gateway_file
+from ponton_operator.plan.manifests_desk import EPOCHS
+from ponton_operator.plan.manifests_door import gateway_file
 from ponton_operator.resources.account import account_name
 from tests.harness.kube_fake import KubeFake, kube_fake
 from tests.harness.prosody import Prosody, free_ports, running_prosody
@@ -67,7 +69,7 @@ class Bed:
             "current-context": "x",
         }
         (root / "kubeconfig").write_text(yaml.safe_dump(config))
-        (root / "gateway.yaml").write_text(gateway_file(self.gateway))
+        (root / "gateway.yaml").write_text(gateway_file(self.gateway, self.gateway.spec.selfservice))
         (root / "secrets").mkdir()
         self.issue(0)
 
@@ -137,12 +139,14 @@ async def bed(tmp_path: Path) -> AsyncIterator[Bed]:
         running_prosody(tmp_path / "prosody", users={"alice": "word"}) as prosody,
         running_redis(tmp_path / "redis", requirepass="control-plane") as redis,
     ):
-        user = DeskUser(redis.url, "wa", prosody.secrets.master)
-        await user.look(0.0)
+        user = DoorUsers(redis.url, "wa", prosody.secrets.master)
+        await user.look(Door, 0.0)
         await user.close()
         with kube_fake() as fake:
             made = Bed(tmp_path, prosody, fake)
-            (tmp_path / "secrets" / "redis-url").write_text(desk_url(redis.url, "wa", prosody.secrets.master))
+            (tmp_path / "secrets" / "redis-url").write_text(
+                door_url(redis.url, "wa", prosody.secrets.master, Door.FRONT_DESK)
+            )
             yield made
             for pod in made.pods:
                 if pod.process.returncode is None:

@@ -1,5 +1,6 @@
 """Linking as the owner's clients see it: pictures that replace each other, letters, ends; over a scripted WhatsApp."""
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +10,9 @@ import pytest
 from slixmpp import JID
 from slixmpp.stanza import Message
 
-from ponton_bridge.coordination.contract import Command, Result, Verb
+from ponton_bridge.coordination.contract import Command, LiveCode, Result, Verb
 from ponton_bridge.model.address import Address
-from ponton_bridge.model.errors import OwnerError
+from ponton_bridge.model.errors import OwnerError, WhatsAppError
 from ponton_bridge.model.states import TABLE, Reason
 from ponton_bridge.shard.commands import LINKED_ALREADY
 from ponton_bridge.shard.config import Config
@@ -22,6 +23,8 @@ from tests.harness.prosody import Prosody, running_prosody, until
 from tests.harness.prosody_config import Options
 from tests.harness.shard import Running, config_for, running_shard
 from tests.harness.xmpp import Client, logged_in
+from tests.sandbox.passkeys import url_safe
+from tests.unit.test_passkey import KEY, REQUEST, answered
 
 NOWHERE = "redis://127.0.0.1:1/0"  # these tests do without Redis, as a shard can
 OOB = "{jabber:x:oob}x"
@@ -258,16 +261,81 @@ async def test_nonsense_of_a_door_is_refused(prosody: Prosody, config: Config, v
             await ask(shard, verb, argument)
 
 
+async def wants_passkey(alice: Client, whatsapp: FakeWhatsApp) -> None:
+    """Let WhatsApp ask for a passkey, and the owner hear of it."""
+    await alice.until(lambda: "picture" in seen(alice))
+    whatsapp.say(port.Code(port.CodeKind.PASSKEY, REQUEST, 600.0))
+    await alice.message(lambda m: m["body"] == codes.PASSKEY.format(minutes=10))
+
+
 async def test_a_passkeys_answer_reaches_the_driver(prosody: Prosody, config: Config) -> None:
-    """Tells the owner where to answer, shows no secret, and hands the answer on."""
+    """Tells the owner how to go on, shows no request, hands the answer on, and says when it was taken."""
     whatsapp = FakeWhatsApp()
     async with logged_in(prosody, "alice", "pw") as alice, running_shard(config, whatsapp) as shard:
+        await wants_passkey(alice, whatsapp)
+        asked = LiveCode.from_json((await ask(shard, Verb.ASKED)).value)
+        assert ("passkey", REQUEST, True) == (asked.kind, asked.text, 500 < asked.expires <= 600)
+        assert 1 == (await ask(shard, Verb.PASSKEY, answered())).ok
+        ((given,),) = whatsapp.called("passkey_answer")
+        assert url_safe(KEY.id) == json.loads(given)["id"]
+        await until(lambda: shard.shard.linking.machine.reason is Reason.PASSKEY_ANSWERED)
+        await alice.until(lambda: codes.ANSWERED in [m["body"] for m in alice.messages if what(m) == "retraction"])
+        whatsapp.scan()
+        await alice.message(lambda m: m["body"] == TABLE[Reason.CONNECTED].sentence)
+        assert json.loads(REQUEST)["challenge"] not in "".join(seen(alice))
+
+
+async def test_a_passkeys_answer_that_cannot_be_used(prosody: Prosody, config: Config) -> None:
+    """Whoever gave it is told why: before WhatsApp is asked, or what WhatsApp says; then another one is taken."""
+    whatsapp = FakeWhatsApp()
+    whatsapp.answers["passkey_answer"].append(WhatsAppError("Not that one."))
+    async with logged_in(prosody, "alice", "pw") as alice, running_shard(config, whatsapp) as shard:
         await alice.until(lambda: "picture" in seen(alice))
-        whatsapp.say(port.Code(port.CodeKind.PASSKEY, '{"challenge": "planted"}', 60.0))
-        await alice.message(lambda m: "passkey" in m["body"])
-        await ask(shard, Verb.PASSKEY, '{"answer": 1}')
-        await whatsapp.until(lambda: whatsapp.called("passkey_answer") == [('{"answer": 1}',)])
-        assert "planted" not in "".join(seen(alice))
+        assert "" == (await ask(shard, Verb.ASKED)).value
+        with pytest.raises(OwnerError, match="does not wait for this"):
+            await ask(shard, Verb.PASSKEY, answered())
+        await wants_passkey(alice, whatsapp)
+        for answer in ("{}", answered(origin="https://example.org"), answered(challenge="AAAA")):
+            with pytest.raises(OwnerError):
+                await ask(shard, Verb.PASSKEY, answer)
+        assert [] == whatsapp.called("passkey_answer")
+        with pytest.raises(WhatsAppError, match="Not that one"):
+            await ask(shard, Verb.PASSKEY, answered())
+        assert 1 == (await ask(shard, Verb.PASSKEY, answered())).ok
+        assert 2 == len(whatsapp.called("passkey_answer"))
+        with pytest.raises(OwnerError, match="does not wait for this"):
+            await ask(shard, Verb.PASSKEY, answered())
+
+
+@pytest.mark.parametrize(
+    ("word", "called", "reason"), [("yes", 1, Reason.PASSKEY_ANSWERED), ("no", 0, Reason.CODES_DIFFER)]
+)
+async def test_codes_to_compare(prosody: Prosody, config: Config, word: str, called: int, reason: Reason) -> None:
+    """The code is told and taken back; the owner's word is WhatsApp's to hear only when it is yes."""
+    whatsapp = FakeWhatsApp()
+    async with logged_in(prosody, "alice", "pw") as alice, running_shard(config, whatsapp) as shard:
+        await wants_passkey(alice, whatsapp)
+        await ask(shard, Verb.PASSKEY, answered())
+        whatsapp.say(port.Code(port.CodeKind.COMPARE, "ABCD-EFGH", 0.0))
+        await alice.message(lambda m: m["body"] == codes.COMPARE.format(code="ABCD-EFGH", minutes=5))
+        with pytest.raises(OwnerError):
+            await ask(shard, Verb.COMPARED, "perhaps")
+        assert 1 == (await ask(shard, Verb.COMPARED, word)).ok
+        assert called == len(whatsapp.called("passkey_confirm"))
+        await until(lambda: shard.shard.linking.machine.reason is reason)
+        ended = codes.COMPARED if word == "yes" else codes.NOT_ANSWERED
+        await alice.until(lambda: ended in [m["body"] for m in alice.messages if what(m) == "retraction"])
+
+
+async def test_a_passkey_is_nothing_to_who_is_linked(prosody: Prosody, config: Config) -> None:
+    """A late answer, or a late word, is refused as a new code would be."""
+    whatsapp = FakeWhatsApp(linked=True)
+    async with running_shard(config, whatsapp) as shard:
+        await until(lambda: shard.shard.linking.machine.reason is Reason.CONNECTED)
+        for verb, argument in ((Verb.PASSKEY, answered()), (Verb.COMPARED, "no")):
+            with pytest.raises(OwnerError, match=LINKED_ALREADY):
+                await ask(shard, verb, argument)
+        assert Reason.CONNECTED is shard.shard.linking.machine.reason
 
 
 async def test_the_gateway_is_in_the_roster_and_shows_the_state(prosody: Prosody, config: Config) -> None:

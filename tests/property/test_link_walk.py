@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import json
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,14 +19,21 @@ from ponton_bridge.model.address import Address
 from ponton_bridge.model.states import TABLE as ROWS
 from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp import port
+from tests.harness.authenticator import Authenticator
+from tests.sandbox.passkeys import Passkey
 
 T = 1_700_000_000.0
+KEY: Final = Authenticator(id=b"k" * 20)
+REQUEST: Final = Passkey(KEY.id, b"").options(b"c" * 32).decode()
+ANSWER: Final = json.dumps(KEY.answer(REQUEST))
 MAY_FORGET: Final = (Reason.LOGGED_OUT, Reason.PHONE_GONE)
 RESOURCES = st.sampled_from(["home", "phone"])
 EVENTS: st.SearchStrategy[on.Event] = st.one_of(
     st.sampled_from(Reason).map(lambda reason: port.Link(reason, 5)),
     st.sampled_from(Reason).map(port.PairingFailed),
-    st.sampled_from(port.CodeKind).map(lambda kind: port.Code(kind, "code", 20.0)),
+    st.sampled_from(port.CodeKind).map(
+        lambda kind: port.Code(kind, REQUEST if kind is port.CodeKind.PASSKEY else "code", 20.0)
+    ),
     RESOURCES.map(on.Present),
     RESOURCES.map(on.Absent),
     st.booleans().map(on.NewCode),
@@ -33,7 +41,9 @@ EVENTS: st.SearchStrategy[on.Event] = st.one_of(
     st.just(on.PhoneSeen(T)),
     st.sampled_from([
         on.XmppOpened(), on.XmppClosed(), on.PhoneAsked("44770"), on.PhoneCode("ABCD-EFGH"), on.PhoneRefused(),
-        on.PasskeyGiven("{}"), on.Unlink(), on.ContactsBlocked(), port.Paired(Address(lid="1")),
+        on.PasskeyGiven("{}"), on.PasskeyGiven(ANSWER), on.PasskeyTaken(ok=True), on.PasskeyTaken(ok=False),
+        on.CodesCompared(same=True), on.CodesCompared(same=False), on.Unlink(), on.ContactsBlocked(),
+        port.Paired(Address(lid="1")),
     ]),
 )  # fmt: skip
 # Fencing ends everything, so it comes rarely; ticks come by themselves (see `walk`).
@@ -79,6 +89,8 @@ class World:
         assert not (self.over and effects), "It goes on after its end."
         for effect in effects:
             self.carry_out(effect, event, state, now)
+        by_hand = isinstance(event, on.PasskeyGiven | on.CodesCompared)
+        assert by_hand or not any(isinstance(effect, do.RefusePasskey) for effect in effects), "Nobody waits for it."
         reasons = [effect for effect in effects if isinstance(effect, do.SetReason)]
         assert len(reasons) <= 1
         assert all(effect.reason is self.link.reason and effect.since == now for effect in reasons)
@@ -120,7 +132,7 @@ class World:
             case do.ExpireCode(kind):
                 assert kind in self.shown
                 self.shown.discard(kind)
-            case do.AskPhoneCode() | do.AnswerPasskey() | do.Logout():
+            case do.AskPhoneCode() | do.AnswerPasskey() | do.ConfirmPasskey() | do.Logout():
                 assert self.runs
             case do.Tell(reason):
                 assert ROWS[reason].tell or reason is Reason.CONNECTED
@@ -129,7 +141,7 @@ class World:
                 assert not self.runs
                 assert not self.published
                 self.over = True
-            case do.SetReason() | do.NotUnlinked():
+            case do.SetReason() | do.NotUnlinked() | do.RefusePasskey():
                 pass
 
 

@@ -45,9 +45,28 @@ class AccountHandle:
     def __repr__(self) -> str:
         return f"<account {self.number}>"
 
-    async def scan(self, qr_text: str) -> int:
-        """Scan a QR code's text; gives the companion's device number once it is linked. Raises SandboxError."""
-        return int((await self._post("scan", qr=qr_text))["device"])
+    async def scan(self, qr_text: str, *, wait: bool = True) -> int:
+        """Scan a QR code's text; gives the companion's device number once it is linked. Raises SandboxError.
+
+        Without `wait` it gives the number that the companion would get, once the scan is done: a passkey comes between.
+        """
+        return int((await self._post("scan", qr=qr_text, wait=wait))["device"])
+
+    async def demand_passkey(
+        self,
+        registered: Mapping[str, str],
+        *,
+        timeout: int = 600_000,  # noqa: ASYNC109 - of the request, in milliseconds
+        refuse: bool = False,
+        silent: bool = False,
+        misshows: bool = False,
+    ) -> None:
+        """Demand a passkey (`credential` and `public`, base64url) of whoever wants to be linked from now on.
+
+        `refuse` = no answer is taken, `silent` = nothing follows an answer, `misshows` = the phone shows another code.
+        """
+        knobs = {"refuse": refuse, "silent": silent, "misshows": misshows}
+        await self._post("passkey", **registered, timeout=timeout, **knobs)
 
     async def type_code(self, code: str) -> int:
         """Type the eight letters that a companion shows; as `scan`."""

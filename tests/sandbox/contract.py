@@ -95,6 +95,18 @@ class Handset(Protocol):
     def finish_code(self, pending: PendingCode, wrapped_bundle: bytes, companion_identity: bytes) -> bytes:
         """Check companion_finish and return the ADV container for pair-success; raises PairingRefused."""
 
+    def passkey_prologue(self, payload: bytes, proof: bytes) -> bytes:
+        """Take a companion's commitment behind a passkey's answer; gives the phone's ephemeral identity.
+
+        `proof` (may be empty) is of who showed the code that was scanned. Raises PairingRefused, as the next two do.
+        """
+
+    def passkey_nonce(self, nonce: bytes) -> None:
+        """Take the nonce that the companion committed to; the phone shows its owner a code now."""
+
+    def passkey_request(self, request: bytes) -> bytes:
+        """Take what the companion sends once the codes were compared; gives the container for pair-success."""
+
     def app_state_changed(self, collection: str, version: int, patch: bytes) -> None:
         """A companion's patch of a collection was stored under this version."""
 

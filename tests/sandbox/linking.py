@@ -11,8 +11,9 @@ from typing import NamedTuple
 from tests.sandbox import pairing
 from tests.sandbox.contract import PairingRefused, PendingLink
 from tests.sandbox.delivery import Delivery
+from tests.sandbox.demand import Demand
 from tests.sandbox.faults import last_words
-from tests.sandbox.node import JID, SERVER_JID, Node, node
+from tests.sandbox.node import JID, SERVER_JID, Node, QueryError, node
 from tests.sandbox.world import Account, Device, Session
 
 REF_SIZE = 32  # random bytes in a reference; the client shows it in the code as it is, it must hold no comma
@@ -53,6 +54,7 @@ class Linking:
         self._refs: list[str] = []
         self._number: JID | None = None  # of the account that a typed code is for
         self._offer: Offer | None = None
+        self._demand: Demand | None = None
         self.ref = b""
         self.wrapped_companion_ephemeral = b""
         self.over = False
@@ -88,6 +90,8 @@ class Linking:
         request = stanza.child("link_code_companion_reg")
         if request is not None:
             self._code_request(stanza, request)
+        elif self._demand is not None and stanza.get("xmlns") == "md":
+            self._passkey_query(stanza, self._demand)
         elif stanza.get("xmlns") == "w:p":
             self._session.send(node("iq", type="result", id=stanza.get("id"), from_=SERVER_JID))
         else:
@@ -103,7 +107,46 @@ class Linking:
         self._leave()
 
     def link(self, account: Account, number: int, container: bytes) -> None:
-        """Tell the device that the phone accepts it; called by the router for the phone.
+        """Ask the device for a passkey where the account has one, else tell it that the phone accepts it.
+
+        Called by the router for the phone.
+        """
+        if account.passkey is None or account.phone is None:
+            self._accept_device(account, number, container)
+            return
+
+        def notify(kind: str, content: Node) -> None:
+            self._session.send(self._delivery.notification(kind, SERVER_JID, content))
+
+        self._demand = Demand(
+            account.passkey,
+            account.phone,
+            self._world.entropy,
+            notify,
+            lambda made: self._accept_device(account, number, made),
+        )
+        self._demand.begin()
+
+    def _passkey_query(self, iq: Node, demand: Demand) -> None:
+        child = iq.child()
+        if child is not None and child.tag == "ref":
+            self._accept(iq, node("ref", self._fresh_ref().encode()))
+            return
+        try:
+            served = demand.query(child) if child is not None else None
+        except QueryError as error:
+            self._world.record("passkey_refused")
+            self._refuse(iq, error.code, error.text)
+            return
+        if served is None:
+            self._refuse(iq, 501, "feature-not-implemented")
+            return
+        content, behind = served
+        self._accept(iq, *content)
+        behind()
+
+    def _accept_device(self, account: Account, number: int, container: bytes) -> None:
+        """Tell the device that the phone accepts it.
 
         The number is taken from now on, so that two devices that are linked at the same time get different ones.
         """

@@ -35,6 +35,7 @@ def load(name: str) -> ModuleType:
 if TYPE_CHECKING:
     from neonize.proto.waAdv import WAAdv_pb2 as wa_adv
     from neonize.proto.waCert import WACert_pb2 as wa_cert
+    from neonize.proto.waCompanionReg import WACompanionReg_pb2 as wa_companion_reg
     from neonize.proto.waE2E import WAWebProtobufsE2E_pb2 as wa_e2e
     from neonize.proto.waServerSync import WAWebProtobufsServerSync_pb2 as wa_server_sync
     from neonize.proto.waSyncAction import WAWebProtobufSyncAction_pb2 as wa_sync_action
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 else:
     wa_adv = load("waAdv.WAAdv_pb2")
     wa_cert = load("waCert.WACert_pb2")
+    wa_companion_reg = load("waCompanionReg.WACompanionReg_pb2")
     wa_e2e = load("waE2E.WAWebProtobufsE2E_pb2")
     wa_server_sync = load("waServerSync.WAWebProtobufsServerSync_pb2")
     # COMPAT: neonize 0.5.2 also ships a stale WASyncAction_pb2 that does not import; this is the good one.
@@ -53,6 +55,7 @@ __all__ = [
     "load",
     "wa_adv",
     "wa_cert",
+    "wa_companion_reg",
     "wa_e2e",
     "wa_server_sync",
     "wa_sync_action",

@@ -16,6 +16,7 @@ from tests.sandbox.contract import Bundle, Handset
 from tests.sandbox.keys import OneTimeKeys, SignedPrekey
 from tests.sandbox.node import JID, LID, SERVER, Node
 from tests.sandbox.outbox import Outbox
+from tests.sandbox.passkeys import Passkey
 
 TRACE_LENGTH = 5000  # stanzas remembered for tests and the control API, over all accounts
 TRACE_WIDTH = 100  # children of one element in a remembered stanza; an upload of 812 prekeys weighs a megabyte
@@ -111,6 +112,7 @@ class Account:
     picture: Picture | None = None
     privacy: dict[str, str] = field(default_factory=dict)  # only what differs from WhatsApp's defaults
     blocked: set[JID] = field(default_factory=set)
+    passkey: Passkey | None = None  # what linking a companion demands
     collections: dict[str, Collection] = field(default_factory=dict)
     available: bool = False  # the phone announced itself as online
     last_seen: int | None = None  # Unix seconds

@@ -20,6 +20,7 @@ WHO = {
     Next.NOTHING: "nobody",
     Next.WAIT: "nobody: the bridge goes on by itself",
     Next.SCAN: "the owner scans or types the code",
+    Next.PASSKEY: "the owner answers WhatsApp",
     Next.NEW_CODE: "the owner asks for a new code",
     Next.OPEN_PHONE: "the owner opens WhatsApp on the phone",
     Next.HOST: "the host",

@@ -18,18 +18,23 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 from ponton_bridge.coordination.client.inbox import TOO_LATE
+from ponton_bridge.core import pairing
 from ponton_bridge.model.errors import PontonError
 from ponton_bridge.model.states import TABLE
-from ponton_bridge.shard import commands
+from ponton_bridge.shard import commands, linking
+from ponton_bridge.whatsapp import failures
 from ponton_operator.selfservice import languages, words
 from ponton_operator.selfservice.web.pages import TEMPLATES
 from ponton_operator.selfservice.xmpp import orders
 
 ROOT: Final = Path(__file__).parents[2]
 ERRORS: Final = {"OwnerError": None, "HostError": None, "WhatsAppError": None}
-RAISING: Final = ("model/jid.py", "model/address.py", "coordination/client/wire.py")
+RAISING: Final = ("model/jid.py", "model/address.py", "coordination/client/wire.py", "core/passkey.py")
 DATE: Final = datetime(2026, 1, 1, tzinfo=UTC)  # so that the same sentences make the same files
-CHAT_ONLY: Final = frozenset({"HELP", "HELP_PAGE", "WELCOME", "ASK_HELP", "UNKNOWN", "NOT_SERVED", "AWAY"})
+CHAT_ONLY: Final = frozenset({
+    "HELP", "HELP_PAGE", "WELCOME", "ASK_HELP", "UNKNOWN", "NOT_SERVED", "AWAY", "CHOICES_NOW",
+    "PASSKEY_ASKED", "PASSKEY_PAGE", "PASSKEY_HOW", "PASSKEY_PHONE_ONLY",
+})  # fmt: skip
 Message = str | tuple[str, str]
 
 
@@ -54,6 +59,7 @@ def _of_words() -> Iterator[str]:
     for row in TABLE.values():
         yield words.off_chat(row.sentence)
     yield from (TOO_LATE, commands.LINKED_ALREADY, commands.NOT_UNLINKED, orders.NO_STREAM, PontonError().sentence)
+    yield from (words.off_chat(pairing.NOT_ASKED), failures.NOT_TAKEN, linking.NOT_TAKEN)
 
 
 def _of_errors() -> Iterator[str]:

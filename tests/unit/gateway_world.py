@@ -17,7 +17,8 @@ from ponton_operator.plan.gateway import (
 )
 from ponton_operator.plan.gateway_status import Part
 from ponton_operator.plan.manifests_base import COMPONENT, HASH, Key, Manifest, decoded, key_of
-from ponton_operator.plan.manifests_desk import EPOCHS, Settings
+from ponton_operator.plan.manifests_desk import EPOCHS
+from ponton_operator.plan.manifests_door import Settings
 from ponton_operator.plan.manifests_prosody import Shared
 from ponton_operator.resources.gateway import BridgeGateway
 
@@ -32,7 +33,10 @@ SPEC: dict[str, Any] = {
 }
 INSTALLATION = Installation(Settings(image="ponton-operator:1"), {"mod_component_shards.lua": "return 1\n"})
 MATERIAL = Material(
-    Shared(MASTER, "t" * 16), "redis://admin:word@192.0.2.20:6380/0", "redis://desk:pw@192.0.2.20:6380/0"
+    Shared(MASTER, "t" * 16),
+    "redis://admin:word@192.0.2.20:6380/0",
+    "redis://desk:pw@192.0.2.20:6380/0",
+    "redis://portal:pw@192.0.2.20:6380/0",
 )
 
 

@@ -74,6 +74,24 @@ class Handset:
         """Remember it."""
         self.told.append(("refused", reason))
 
+    def passkey_prologue(self, payload: bytes, proof: bytes) -> bytes:
+        """Remember it, and accept or not."""
+        self.told.append(("prologue", payload, proof))
+        if not self.accepts:
+            raise PairingRefused("not of this phone")
+        return b"primary"
+
+    def passkey_nonce(self, nonce: bytes) -> None:
+        """Remember it."""
+        self.told.append(("nonce", nonce))
+
+    def passkey_request(self, request: bytes) -> bytes:
+        """Remember it, and accept or not."""
+        self.told.append(("request", request))
+        if not self.accepts:
+            raise PairingRefused("not of this phone")
+        return self.container
+
     def companion_active(self, device: int, *, first: bool) -> None:
         """Remember it."""
         self.told.append(("active", device, first))

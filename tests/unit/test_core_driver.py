@@ -215,13 +215,10 @@ async def test_errors_of_the_core_are_the_port_s(
 
 
 async def test_what_cannot_be_done_is_refused(stage: Stage) -> None:
-    """Contents without a way out yet, and passkeys, are the owner's error, not a crash."""
+    """Contents without a way out yet are the owner's error, not a crash."""
     await stage.link()
     with pytest.raises(OwnerError):
         await stage.driver.send(BOB, port.Location(1, 2), message_id=None, seconds=1)
-    with pytest.raises(OwnerError):
-        await stage.driver.passkey_answer("{}")
-    assert not stage.driver.capabilities.passkey
 
 
 async def test_commands(stage: Stage) -> None:
@@ -262,6 +259,68 @@ async def test_codes_and_pairing(stage: Stage) -> None:
     await stage.until(lambda: port.Paired(Address(number="33612000000")) in stage.told)
     assert [port.CodeKind.QR] == [event.kind for event in stage.told if isinstance(event, port.Code)]
     assert not stage.driver._codes.running
+
+
+REQUEST = {"PublicKey": {"Challenge": "Y2hhbGxlbmdl", "Timeout": 60000, "RelyingPartID": "whatsapp.com"}}
+
+
+def asked(stage: Stage) -> list[str]:
+    """The names of the calls about passkeys, in order."""
+    return [frame["c"] for frame in stage.asked if str(frame.get("c")).startswith("passkey")]
+
+
+async def wants_passkey(stage: Stage) -> None:
+    """A code was scanned, and WhatsApp asks for a passkey."""
+    await stage.driver.start()
+    await stage.until(lambda: stage.called("connect"))
+    stage.say("QR", {"Codes": ["a", "b"]})
+    stage.say("PairPasskeyRequest", REQUEST)
+    kinds = [port.CodeKind.QR, port.CodeKind.PASSKEY]
+    await stage.until(lambda: kinds == [event.kind for event in stage.told if isinstance(event, port.Code)])
+    assert not stage.driver._codes.running
+
+
+async def test_passkey(stage: Stage) -> None:
+    """The request stops the codes; the answer goes to the core, and codes are compared where WhatsApp wants it."""
+    await wants_passkey(stage)
+    await stage.driver.passkey_answer('{"id": "x"}')
+    assert {"id": "x"} == stage.called("passkey_response")[0]["answer"]
+    stage.say("PairPasskeyConfirmation", {"Code": "ABCD-EFGH"})
+    compare = port.Code(port.CodeKind.COMPARE, "ABCD-EFGH", 0.0)
+    await stage.until(lambda: compare in stage.told)
+    assert ["passkey_response"] == asked(stage)
+    await stage.driver.passkey_confirm()
+    assert ["passkey_response", "passkey_confirm"] == asked(stage)
+    assert stage.driver.capabilities.passkey
+
+
+async def test_passkey_that_was_quick_needs_no_comparison(stage: Stage) -> None:
+    """What WhatsApp spares the owner is confirmed at once, and nobody is shown a code."""
+    await wants_passkey(stage)
+    stage.say("PairPasskeyConfirmation", {"Code": "ABCD-EFGH", "SkipHandoffUX": True})
+    await stage.until(lambda: ["passkey_confirm"] == asked(stage))
+    assert port.CodeKind.COMPARE not in {event.kind for event in stage.told if isinstance(event, port.Code)}
+
+
+async def test_passkey_that_whatsapp_refuses(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer's error is a sentence of ours; a refused confirmation, or an error of the step, ends the attempt."""
+    await wants_passkey(stage)
+    call = stage.child.call
+
+    async def fails(name: str, **arguments: Any) -> object:  # noqa: ANN401 - any call's
+        if name.startswith("passkey"):
+            raise CallFailed("info query returned status 400: wrong origin")
+        return await call(name, **arguments)
+
+    monkeypatch.setattr(stage.child, "call", fails)
+    with pytest.raises(WhatsAppError, match="did not take this answer"):
+        await stage.driver.passkey_answer("{}")
+    failed = port.PairingFailed(Reason.PASSKEY_FAILED)
+    assert failed not in stage.told
+    stage.say("PairPasskeyConfirmation", {"Code": "ABCD-EFGH", "SkipHandoffUX": True})
+    await stage.until(lambda: failed in stage.told)
+    with pytest.raises(port.NotConnected):
+        await stage.driver.passkey_answer("{}")
 
 
 async def test_hanging_up_before_a_scan_ends_the_attempt(stage: Stage) -> None:

@@ -1,6 +1,7 @@
 """The core driver's pure parts: events, answers of calls, codes, the feed, and which driver is chosen."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,33 @@ def test_names_of_groups() -> None:
     assert [] == read("GroupInfo", {"JID": "120363001122334455@g.us", "Join": ["1@lid"]})
 
 
+KEY: dict[str, Any] = {"Challenge": "/+8=", "RelyingPartID": "whatsapp.com"}
+HUGE = KEY | {"Challenge": "A" * 9000}
+
+
+def test_passkey_request_is_what_browsers_take() -> None:
+    """Bytes are base64url without padding, names are Web Authentication's, and WhatsApp's time is kept."""
+    known = [{"ID": "_w==", "Type": "public-key", "Transports": ["internal"]}, {"ID": "AQ==", "Type": "public-key"}]
+    given = {**KEY, "Timeout": 300_000, "AllowCredentials": known, "UserVerification": "preferred", "Extensions": {}}
+    (code,) = read("PairPasskeyRequest", {"PublicKey": given})
+    assert isinstance(code, port.Code)
+    assert (port.CodeKind.PASSKEY, 300.0) == (code.kind, code.seconds)
+    assert {
+        "challenge": "_-8",
+        "timeout": 300_000,
+        "rpId": "whatsapp.com",
+        "allowCredentials": [
+            {"id": "_w", "type": "public-key", "transports": ["internal"]},
+            {"id": "AQ", "type": "public-key"},
+        ],
+        "userVerification": "preferred",
+    } == json.loads(code.text)
+    (usual,) = read("PairPasskeyRequest", {"PublicKey": KEY})
+    assert isinstance(usual, port.Code)
+    assert 600.0 == usual.seconds
+    assert "required" == json.loads(usual.text)["userVerification"]
+
+
 @pytest.mark.parametrize(
     ("kind", "fields", "expected"),
     [
@@ -210,7 +238,11 @@ def test_names_of_groups() -> None:
         ("PairSuccess", {"ID": "33612000000:4@s.whatsapp.net"}, port.Paired(Address(number="33612000000"))),
         ("PairSuccess", {}, port.PairingFailed(Reason.FAILED)),
         ("PairError", {"Error": "x"}, port.PairingFailed(Reason.FAILED)),
-        ("PairPasskeyRequest", {"PublicKey": {}}, port.PairingFailed(Reason.PASSKEY_NEEDED)),
+        ("PairPasskeyRequest", {"PublicKey": {}}, port.PairingFailed(Reason.PASSKEY_FAILED)),
+        ("PairPasskeyRequest", {}, port.PairingFailed(Reason.PASSKEY_FAILED)),
+        ("PairPasskeyRequest", {"PublicKey": HUGE}, port.PairingFailed(Reason.PASSKEY_FAILED)),
+        ("PairPasskeyError", {"Error": "x", "Continuation": True}, port.PairingFailed(Reason.PASSKEY_FAILED)),
+        ("PairPasskeyConfirmation", {"Code": "ABCD-EFGH"}, port.Code(port.CodeKind.COMPARE, "ABCD-EFGH", 0.0)),
     ],
 )  # fmt: skip
 def test_states(kind: str, fields: dict[str, Any] | None, expected: port.Event) -> None:

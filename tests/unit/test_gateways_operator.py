@@ -308,7 +308,7 @@ async def test_its_log_says_nothing_of_secrets_or_owners(bed: Bed) -> None:
 
 def test_the_installation_is_read_from_the_environment() -> None:
     """Image, role, pull policy and priority; what is not said has a default."""
-    bare = read_installation({}).desk
+    bare = read_installation({}).doors
     assert ("", "ponton-frontdesk", "IfNotPresent", "") == (
         bare.image,
         bare.role,
@@ -320,7 +320,7 @@ def test_the_installation_is_read_from_the_environment() -> None:
         "PONTON_FRONTDESK_ROLE": "r",
         "PONTON_IMAGE_PULL_POLICY": "Never",
         "PONTON_FRONTDESK_PRIORITY_CLASS": "p",
-    }).desk  # fmt: skip
+    }).doors  # fmt: skip
     assert ("i", "r", "Never", "p") == (full.image, full.role, full.pull_policy, full.priority_class)
 
 

@@ -5,7 +5,8 @@ from typing import Any
 import yaml
 
 from ponton_operator.plan.manifests_base import HASH, Manifest, fingerprint
-from ponton_operator.plan.manifests_desk import EPOCHS, REVISION, Settings, front_desk, gateway_file
+from ponton_operator.plan.manifests_desk import EPOCHS, front_desk
+from ponton_operator.plan.manifests_door import GATEWAY_FILE, REVISION, Settings
 from ponton_operator.resources.gateway import BridgeGateway
 from ponton_operator.resources.yamlfile import load
 from tests.unit.gateway_world import find, gateway, text
@@ -144,18 +145,22 @@ def test_pods_start_anew_for_their_own_sake_only() -> None:
         assert revision(before) == revision(made(gateway(**spec)))
     assert revision(before) == revision(made(gateway({"generation": 9, "annotations": {"a": "b"}})))
     assert revision(before) == revision(made(told=TOLD | {EPOCHS: "{}"}))
+    page, other_page = ({"portal": {"url": "https://example.org", "port": port}} for port in (8480, 8481))
+    assert revision(made(gateway(selfservice=page))) == revision(made(gateway(selfservice=other_page)))
     assert find(before, "Secret")["metadata"] != find(made(told=TOLD | {EPOCHS: "{}"}), "Secret")["metadata"]
     for other in (
         made(told=TOLD | {"redis-url": "x"}),
         made(gateway(accounts={"max": 3})),
         made(gateway(selfservice={"registration": "Closed"})),
+        made(gateway(selfservice={"portal": {"url": "https://example.org"}})),
     ):
         assert revision(before) != revision(other)
 
 
 def test_the_gateways_file_is_a_whole_gateway() -> None:
     """The mounted YAML is taken as any gateway's, and says what doors need."""
-    read = load(BridgeGateway, gateway_file(gateway(accounts={"max": 3, "allowedOwners": ["a.example"]})))
+    resource = gateway(accounts={"max": 3, "allowedOwners": ["a.example"]})
+    read = load(BridgeGateway, find(made(resource), "ConfigMap")["data"][GATEWAY_FILE])
     assert ("wa", "wa.example.org", 3, ("a.example",)) == (
         read.metadata.name,
         read.spec.domain,

@@ -11,7 +11,7 @@ import pytest
 from google.protobuf.json_format import ParseDict
 
 from ponton_bridge.model.address import Address
-from ponton_bridge.model.errors import OwnerError, PontonError, WhatsAppError
+from ponton_bridge.model.errors import HostError, OwnerError, PontonError, WhatsAppError
 from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp import port
 from ponton_bridge.whatsapp.neonize_driver import driver as driver_module
@@ -524,5 +524,7 @@ async def test_capabilities_say_what_is_missing(stage: Stage) -> None:
     )
     assert all(sentence.endswith(".") for sentence in capabilities.limits)
     stage.driver.acknowledge(1, safe=False)
-    with pytest.raises(OwnerError):
+    with pytest.raises(HostError, match="neonize"):
         await stage.driver.passkey_answer("{}")
+    with pytest.raises(HostError, match="neonize"):
+        await stage.driver.passkey_confirm()

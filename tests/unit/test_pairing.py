@@ -7,7 +7,6 @@ import pytest
 from ponton_bridge.coordination.contract import LiveCode
 from ponton_bridge.core import events as on
 from ponton_bridge.core.effects import (
-    AnswerPasskey,
     AskPhoneCode,
     ClearCode,
     Effect,
@@ -384,40 +383,6 @@ def test_a_driver_may_give_letters_as_a_code() -> None:
     assert [ShowCode(letters, (HOME,))] == pairing.receive(port.Code(CodeKind.PHONE, "ABCD-EFGH", 160), T + 1)
 
 
-# ---- passkey ------------------------------------------------------------------------------------------------------
-
-
-def test_passkey() -> None:
-    """A passkey request takes the place of the codes; the answer goes to the driver, and linking goes on."""
-    pairing = showing()
-    request = LiveCode("passkey", "{}", 1, 1, T + 600)
-    assert [
-        ClearCode(),
-        ExpireCode(CodeKind.QR, linked=False),
-        ShowCode(request, (HOME,)),
-        PublishCode(request),
-    ] == pairing.receive(port.Code(CodeKind.PASSKEY, "{}", 0), T)
-    assert [] == pairing.receive(qr("two"), T + 1)
-    assert [AnswerPasskey("{answer}")] == pairing.receive(on.PasskeyGiven("{answer}"), T + 9)
-    assert [ClearCode(), ExpireCode(CodeKind.PASSKEY, linked=True)] == pairing.receive(
-        port.Paired(Address(lid="1")), T + 10
-    )
-
-
-def test_nobody_answers_the_passkey() -> None:
-    """A passkey request ends with its time, clearly."""
-    pairing = showing()
-    pairing.receive(port.Code(CodeKind.PASSKEY, "{}", 300), T)
-    assert T + 300 == pairing.due
-    assert [ClearCode(), ExpireCode(CodeKind.PASSKEY, linked=False), StopDriver()] == tick(pairing)
-    assert Reason.CODES_USED_UP is pairing.reason
-
-
-def test_an_answer_without_request() -> None:
-    """A passkey's answer that nobody waits for is dropped."""
-    assert [] == showing().receive(on.PasskeyGiven("{answer}"), T)
-
-
 # ---- ends ---------------------------------------------------------------------------------------------------------
 
 
@@ -433,6 +398,7 @@ def test_paired() -> None:
     [
         (Reason.FAILED, Reason.PAIRING_FAILED),
         (Reason.PASSKEY_NEEDED, Reason.PASSKEY_NEEDED),
+        (Reason.PASSKEY_FAILED, Reason.PASSKEY_FAILED),
         (Reason.CODES_USED_UP, Reason.CODES_USED_UP),
         (Reason.OUTDATED, Reason.OUTDATED),
     ],

@@ -34,7 +34,7 @@ def test_every_reason_has_its_place() -> None:
     """Reasons after which the bridge goes on by itself never park; those that ask for a new code always do."""
     own = {Reason.PARKED, Reason.STOPPED, Reason.CRASHING}  # written by the operator, told by no shard
     own.add(Reason.UNREACHABLE)  # the host should look, but the shard goes on trying
-    goes_on = {Next.NOTHING, Next.WAIT, Next.SCAN, Next.OPEN_PHONE}
+    goes_on = {Next.NOTHING, Next.WAIT, Next.SCAN, Next.PASSKEY, Next.OPEN_PHONE}
     for reason, row in TABLE.items():
         assert (row.next not in goes_on) == (reason in PARKS or reason in own), reason
     assert UNPAIRED <= PARKS

@@ -22,6 +22,7 @@ from ponton_operator.plan.secrets import front_desk_secret
 from ponton_operator.plan.tally import Counts
 from ponton_operator.resources.base import PAUSED, Condition, Truth, moment
 from ponton_operator.resources.conditions_gateway import GatewayType
+from ponton_operator.resources.gateway import PortalStatus
 from tests.unit.gateway_world import INSTALLATION, MASTER, MATERIAL, NOW, Cluster, applied, gateway, observed, text
 
 PEERS: dict[str, Any] = {"xmpp": {"cidr": "192.0.2.10/32"}, "redis": {"cidr": "192.0.2.20/32"}}
@@ -112,6 +113,64 @@ def test_switched_off_the_front_desk_goes() -> None:
     assert ("True", "Serves") == cluster.condition("Ready")
 
 
+PAGE: dict[str, Any] = {"portal": {"url": "https://example.org"}}
+OF_PAGE = {Key(kind, "wa-portal") for kind in (
+    "ServiceAccount", "ConfigMap", "Secret", "Service", "PodDisruptionBudget", "Deployment", "NetworkPolicy",
+)} | {Key("RoleBinding", "wa-portal-accounts")}  # fmt: skip
+
+
+def test_a_portal_comes_and_goes_with_the_hosts_word() -> None:
+    """All of its objects; that it starts is no trouble of the gateway; switched off, nothing of it stays."""
+    cluster = serving()
+    assert ("False", "SwitchedOff") == cluster.condition("PortalRunning")
+    cluster.resource = cluster.resource.model_copy(update={"spec": gateway(selfservice=PAGE).spec})
+    # The front desk's file names the page, so that its help does.
+    assert OF_PAGE <= applied(cluster.turn(desk_ready=2)).keys()
+    assert ("False", "NotRunning") == cluster.condition("PortalRunning")
+    cluster.turn(desk_ready=2, portal_ready=1)
+    assert (("True", "Running"), ("True", "Serves")) == (cluster.condition("PortalRunning"), cluster.condition("Ready"))
+    assert [] == cluster.turn(NOW + 3600.0, desk_ready=2, portal_ready=2)
+    cluster.resource = cluster.resource.model_copy(update={"spec": gateway().spec})
+    assert OF_PAGE == {action.key for action in cluster.turn(desk_ready=2) if isinstance(action, Delete)}
+    assert ("False", "SwitchedOff") == cluster.condition("PortalRunning")
+
+
+def test_the_scalers_word_changes_the_number_of_replicas_alone() -> None:
+    """One write, and the word itself is never written over."""
+    cluster = serving(selfservice=PAGE)
+    cluster.turn(desk_ready=2, portal_ready=2)
+    said = PortalStatus(replicas=4, since=moment(NOW))
+    status = cluster.resource.status.model_copy(update={"portal": said})
+    cluster.resource = cluster.resource.model_copy(update={"status": status})
+    made = applied(cluster.turn(desk_ready=2, portal_ready=2))
+    assert {Key("Deployment", "wa-portal")} == made.keys()
+    assert 4 == made[Key("Deployment", "wa-portal")]["spec"]["replicas"]
+    assert said == cluster.resource.status.portal
+    assert [] == cluster.turn(desk_ready=2, portal_ready=4)
+
+
+def test_the_login_servers_secret_comes_with_the_portal() -> None:
+    """As files beside the URL of Redis; another secret starts the pods anew."""
+    cluster = serving(selfservice=PAGE)
+    cluster.turn(desk_ready=2, portal_ready=2)
+    files = {"oidc-secret": "s3cret", "oidc-ca.pem": "PEM"}
+    made = applied(cluster.turn(desk_ready=2, portal_ready=2, material=replace(MATERIAL, portal_files=files)))
+    assert {Key("Secret", "wa-portal"), Key("Deployment", "wa-portal")} == made.keys()
+    assert "s3cret" == text(made[Key("Secret", "wa-portal")], "oidc-secret")
+    assert "s3cret" not in str(made[Key("Deployment", "wa-portal")])
+
+
+def test_a_portal_on_the_port_of_the_metrics_is_told() -> None:
+    """What there was of it stays, and the rest of the gateway serves."""
+    cluster = serving(selfservice=PAGE)
+    spec = gateway(selfservice={"portal": PAGE["portal"] | {"port": 9090}}).spec
+    cluster.resource = cluster.resource.model_copy(update={"spec": spec})
+    actions = cluster.turn(desk_ready=2, portal_ready=2)
+    assert [] == [action for action in actions if isinstance(action, Delete)]
+    assert ("False", "Problems") == cluster.condition("Accepted")
+    assert "9090" in cluster.resource.status.problems[0]
+
+
 def test_with_policies_off_they_go_and_it_is_said() -> None:
     """The host's own policies count then; the gateway says that it makes none."""
     cluster = serving()
@@ -172,14 +231,17 @@ def test_a_bad_proxy_stops_the_policies_alone() -> None:
 
 
 def test_without_an_image_there_is_no_front_desk_yet() -> None:
-    """An operator that knows no image says so; what was made before stays."""
-    bare = replace(INSTALLATION, desk=replace(INSTALLATION.desk, image=""))
+    """An operator that knows no image says so, once for both doors; what was made before stays."""
+    bare = replace(INSTALLATION, doors=replace(INSTALLATION.doors, image=""))
     (status, *actions) = plan_gateway(gateway(), observed(), bare, NOW)
     assert isinstance(status, WriteGatewayStatus)
     assert (NeedsHost.NO_IMAGE,) == status.status.problems
     assert "Deployment" not in {key.kind for key in applied(list(actions))}
     held = {Key("Deployment", "wa-frontdesk"): Held("frontdesk", "h")}
     assert not [a for a in plan_gateway(gateway(), observed(objects=held), bare, NOW) if isinstance(a, Delete)]
+    (status, *_) = plan_gateway(gateway(selfservice=PAGE), observed(), bare, NOW)
+    assert isinstance(status, WriteGatewayStatus)
+    assert (NeedsHost.NO_IMAGE,) == status.status.problems
 
 
 def test_a_loopback_server_is_told() -> None:

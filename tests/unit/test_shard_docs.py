@@ -52,5 +52,5 @@ def test_every_exit_code_is_documented() -> None:
 
 def test_every_verb_is_documented() -> None:
     """Names what doors may ask."""
-    for verb in (Verb.NEW_CODE, Verb.PAIR_PHONE, Verb.UNLINK, Verb.STATUS, Verb.PASSKEY):
+    for verb in (Verb.NEW_CODE, Verb.PAIR_PHONE, Verb.UNLINK, Verb.STATUS, Verb.ASKED, Verb.PASSKEY, Verb.COMPARED):
         assert f"| `{verb}` |" in PAGE

@@ -9,15 +9,19 @@ Redis is never the only copy of anything that must not be lost.
 import json
 import re
 from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
 from typing import Any, Final, Self
 
 LEASE_TTL: Final = 15.0  # seconds; three missed renewals
 LEASE_RENEW: Final = 5.0  # seconds
 HEARTBEAT_TTL: Final = 60  # seconds; a heartbeat goes with each renewal
 COMMANDS_MAX: Final = 100  # entries of an account's command stream
+HISTORY_MAX: Final = 50  # things that happened to an account; the oldest go
+HISTORY_TTL: Final = 30 * 86400  # seconds after the last of them; deleting the account takes them at once
 STATES_MAX: Final = 20_000  # entries of a gateway's stream of state changes: two for each of 10,000 accounts
 RESULT_TTL: Final = 120  # seconds a command's result waits for its door
 PAGE: Final = "page"  # argument of Verb.NEW_CODE: somebody watches a page, whoever is online
+PAGES_TTL: Final = 30.0  # seconds that a replica's word on its open pages holds; it is said every 10
 FRONT_DESK: Final = "front.desk"  # where commands to the front desk go; no account's name holds a dot
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")  # a Kubernetes resource name (RFC 1123 subdomain)
 
@@ -64,6 +68,11 @@ class Keys:
         return self.prefix + "hb"
 
     @property
+    def day(self) -> str:
+        """String: `core.day.Day` as text; expires when nothing in it is of the last day."""
+        return self.prefix + "day"
+
+    @property
     def commands(self) -> str:
         """Stream of `Command`, written by doors; a handled entry is deleted."""
         return self.prefix + "cmd"
@@ -83,9 +92,31 @@ class Keys:
         return self.prefix + "state"
 
     @property
+    def history(self) -> str:
+        """Stream of `Happening`, newest last; outside the account's room: its shard has no part in it."""
+        return f"ponton:{self.gateway}:h:{self.account}"
+
+    @property
     def states(self) -> str:
         """Stream of `StateChange` of the whole gateway; a shard may only add to it."""
         return f"ponton:{self.gateway}:states"
+
+    @property
+    def portal(self) -> str:
+        """What all keys of the gateway's portal begin with: sessions, logins under way, counts of tries."""
+        return f"ponton:{self.gateway}:portal:"
+
+    @property
+    def pages(self) -> str:
+        """Hash by replica of the portal: how many pages are open there, and when that was (Redis' seconds)."""
+        return self.portal + "pages"
+
+
+class Door(StrEnum):
+    """The doors that have a user of their own at Redis."""
+
+    FRONT_DESK = "frontdesk"
+    PORTAL = "portal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +189,23 @@ class StateChange(Flat):
 
 
 @dataclass(frozen=True, slots=True)
+class Happening(Flat):
+    """Something that happened to an account, told by the control plane; what is empty did not.
+
+    Words and opaque names of our own only.
+    """
+
+    time: float
+    state: str = ""  # phase and reason, when they changed
+    turned: str = ""  # conditions: "Ready=True Paired=True"
+    started: int = 0  # the epoch of a shard
+    ended: str = ""  # a shard's exit code, "unknown" when nobody saw it
+    tier: str = ""  # the size that the scaler gave it
+    deed: str = ""  # what somebody of the host did
+    by: str = ""  # the name of their own account
+
+
+@dataclass(frozen=True, slots=True)
 class Command(Flat):
     """What a door asks of a shard: at least once, so every verb is idempotent; nothing happens after `deadline`."""
 
@@ -174,17 +222,44 @@ class Verb:
     PAIR_PHONE: Final = "pair_phone"  # argument: bare digits; result: the code
     UNLINK: Final = "unlink"
     STATUS: Final = "status"
-    PASSKEY: Final = "passkey"  # argument: the browser's answer
+    ASKED: Final = "asked"  # result: `LiveCode` (JSON) of what WhatsApp asks, `expires` as seconds left; '' for nothing
+    PASSKEY: Final = "passkey"  # argument: the browser's answer, JSON
+    COMPARED: Final = "compared"  # argument: yes or no, whether the codes are the same; no also calls a request off
     LOGIN: Final = "login"  # to the front desk only; argument: JSON after `LoginMessage`
+    CONFIRMED: Final = "confirmed"  # to the front desk only; argument: JSON after `LoginAsked`; result: yes, no or ''
+    CHOOSE: Final = "choose"  # argument: JSON after `Choices`
+
+
+@dataclass(frozen=True, slots=True)
+class Choices(Flat):
+    """What an owner lets contacts see (1 yes, 0 no); of two the one with the higher revision is newer."""
+
+    revision: int = 0
+    receipts: int = 1  # what the owner has read
+    typing: int = 1  # that the owner is writing
+    presence: int = 1  # that the owner is there
 
 
 @dataclass(frozen=True, slots=True)
 class LoginMessage(Flat):
-    """What the portal has the front desk say to an owner: the one-time code of a login, in a language."""
+    """What the portal has the front desk say to an owner: the one-time code of a login, in a language.
+
+    With a `transaction` the owner is also asked to agree to it (XEP-0070); `url` is the page's.
+    """
 
     to: str
     code: str
     language: str
+    transaction: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoginAsked(Flat):
+    """A login of which the portal wants to know whether its owner has agreed to it."""
+
+    to: str
+    transaction: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +274,7 @@ class Result(Flat):
 
 @dataclass(frozen=True, slots=True)
 class LiveCode(Flat):
-    """The code that can be used now."""
+    """The code that can be used now, or what WhatsApp asks instead; `kind` as whatsapp.port.CodeKind has it."""
 
     kind: str
     text: str

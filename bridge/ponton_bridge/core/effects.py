@@ -6,6 +6,7 @@
 from dataclasses import dataclass
 
 from ponton_bridge.coordination.contract import LiveCode
+from ponton_bridge.model.errors import OwnerError
 from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp.port import CodeKind
 
@@ -101,9 +102,21 @@ class AskPhoneCode:
 
 @dataclass(frozen=True, slots=True)
 class AnswerPasskey:
-    """Hand the browser's answer to the driver."""
+    """Hand the browser's answer to the driver; answer with `PasskeyTaken`."""
 
     answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefusePasskey:
+    """Whoever gave an answer, or compared codes, is told that it cannot be used."""
+
+    problem: OwnerError
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmPasskey:
+    """Tell WhatsApp that the codes are the same; a failure is answered with `PasskeyTaken(False)`."""
 
 
 Effect = (
@@ -122,4 +135,6 @@ Effect = (
     | ClearCode
     | AskPhoneCode
     | AnswerPasskey
+    | RefusePasskey
+    | ConfirmPasskey
 )

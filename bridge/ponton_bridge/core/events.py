@@ -73,6 +73,20 @@ class PasskeyGiven:
 
 
 @dataclass(frozen=True, slots=True)
+class PasskeyTaken:
+    """WhatsApp has taken the answer, or (False) has not; who asked was told why."""
+
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CodesCompared:
+    """The owner's word: the codes are the same, or not. While a passkey is asked for, 'not' calls the attempt off."""
+
+    same: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Unlink:
     """The owner, a door or a deletion wants the device removed."""
 
@@ -108,6 +122,8 @@ Event = (
     | PhoneCode
     | PhoneRefused
     | PasskeyGiven
+    | PasskeyTaken
+    | CodesCompared
     | Unlink
     | Unlinked
     | PhoneSeen

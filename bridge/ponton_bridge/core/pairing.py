@@ -5,6 +5,10 @@ Codes are only asked of WhatsApp while somebody can see them: a resource of the 
 watched. An attempt shows at most `total` QR codes, counted over all absences, and then ends in one clear state;
 only the owner's 'new code' begins the next. WhatsApp's own times: the first code lives 60 s, the others 20 s, six in
 all.
+
+WhatsApp may want a passkey's answer after the scan: then the codes are over, a request stands in their place, and after
+it perhaps a code to compare. Its keys live in the driver's memory alone, so nothing of the step survives a new start of
+driver or shard: codes come again, the request before is void, and an answer to it is refused with a sentence.
 """
 
 from collections.abc import Callable
@@ -13,19 +17,23 @@ from typing import Final
 
 from ponton_bridge.coordination.contract import LiveCode
 from ponton_bridge.core import events as on
+from ponton_bridge.core import passkey
 from ponton_bridge.core.backoff import delay
 from ponton_bridge.core.effects import (
     AnswerPasskey,
     AskPhoneCode,
     ClearCode,
+    ConfirmPasskey,
     Effect,
     ExpireCode,
     PublishCode,
+    RefusePasskey,
     RestartDriver,
     ShowCode,
     StartDriver,
     StopDriver,
 )
+from ponton_bridge.model.errors import OwnerError
 from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp import port
 
@@ -38,8 +46,11 @@ WINDOW: Final = 165.0  # seconds from the first code; the driver's silent end co
 WATCH: Final = 180.0  # seconds that a page counts as watched after it asked for a code
 WORTH_SHOWING: Final = 5.0  # seconds that a code must still live to be sent to a newcomer
 PASSKEY_LIFE: Final = 600.0  # seconds; WhatsApp's own limit
+ANSWERS: Final = 5  # to one request that WhatsApp may refuse before the attempt ends
+HANDOFF: Final = 300.0  # seconds for the phone to act after the answer, and for the owner to compare; whatsmeow's own
 TRIES: Final = 20  # times that WhatsApp may not be reachable before the attempt fails
 RESOURCES: Final = 50  # clients of one owner that are kept in mind
+NOT_ASKED: Final = "WhatsApp does not wait for this now. Write 'status' to see how your link is."
 
 
 class Step(StrEnum):
@@ -51,10 +62,19 @@ class Step(StrEnum):
     RESTING = "resting"  # WhatsApp could not be reached; tried again
     SHOWING = "showing"  # codes come and go
     PASSKEY = "passkey"  # WhatsApp wants a passkey's answer
+    ANSWERED = "answered"  # WhatsApp is given it, or has it
+    COMPARING = "comparing"  # the owner compares the code with the phone's
     LINKED = "linked"
     ENDED = "ended"  # until 'new code'
 
 
+_AFTER_THE_SCAN: Final[dict[type[on.Event], str]] = {
+    port.Code: "code_instead",
+    port.Paired: "paired",
+    port.PairingFailed: "passkey_failed",
+    port.Link: "link",
+    on.Tick: "unanswered",
+}
 # What is listened to at each step, and the method that handles it. Everything else is ignored there.
 TABLE: Final[dict[Step, dict[type[on.Event], str]]] = {
     Step.IDLE: {on.XmppOpened: "begin", on.NewCode: "begin"},
@@ -79,19 +99,26 @@ TABLE: Final[dict[Step, dict[type[on.Event], str]]] = {
         on.Present: "show_newcomer",
         on.Tick: "expired",
     },
-    Step.PASSKEY: {
-        port.Paired: "paired",
-        port.PairingFailed: "failed",
-        port.Link: "link",
+    Step.PASSKEY: _AFTER_THE_SCAN
+    | {
         on.PasskeyGiven: "answer",
+        on.CodesCompared: "call_off",
         on.NewCode: "show_again",
         on.Present: "show_newcomer",
-        on.Tick: "used_up",
+    },
+    Step.ANSWERED: _AFTER_THE_SCAN | {on.PasskeyTaken: "taken"},
+    Step.COMPARING: _AFTER_THE_SCAN
+    | {
+        on.CodesCompared: "compared",
+        on.NewCode: "show_again",
+        on.Present: "show_newcomer",
     },
     Step.LINKED: {},
     Step.ENDED: {on.NewCode: "anew", on.PhoneAsked: "anew"},
 }
-_DRIVEN: Final = frozenset({Step.OPENING, Step.SHOWING, Step.PASSKEY})  # the driver runs for the attempt
+# The driver runs for the attempt.
+_DRIVEN: Final = frozenset({Step.OPENING, Step.SHOWING, Step.PASSKEY, Step.ANSWERED, Step.COMPARING})
+_BY_HAND: Final = (on.PasskeyGiven, on.CodesCompared)  # whoever brings these waits for a word
 _UNREACHABLE: Final = frozenset({Reason.CONNECTION_REFUSED, Reason.FAILED})
 _FATAL: Final = frozenset({Reason.OUTDATED, Reason.BANNED, Reason.LOGGED_OUT, Reason.PASSKEY_NEEDED})
 
@@ -99,7 +126,8 @@ _FATAL: Final = frozenset({Reason.OUTDATED, Reason.BANNED, Reason.LOGGED_OUT, Re
 class Pairing:
     """The machine; `ended` = how this account's last attempt ended, so that a restart does not begin another.
 
-    `reason` says how it stands, `code` is the QR or passkey request that is live now, `due` when to send `Tick`.
+    `reason` says how it stands, `due` when to send `Tick`, `code` is what is live: a QR, a
+    passkey request or a code to compare.
     """
 
     def __init__(
@@ -116,6 +144,7 @@ class Pairing:
         self._window_end = 0.0
         self._count = 0  # QR codes shown in this attempt
         self._tries = 0
+        self._answers = 0  # to the passkey request that is open
         self._number = ""  # wants the 8 letters once there is a connection
         self._letters: LiveCode | None = None
         self._letters_due = False  # asked for or given: the connection must last
@@ -138,6 +167,8 @@ class Pairing:
             case _:
                 pass
         name = TABLE[self.step].get(type(event))
+        if name is None and isinstance(event, _BY_HAND):
+            return [RefusePasskey(OwnerError(NOT_ASKED))]
         if name is None or (isinstance(event, on.Tick) and (self.due is None or now < self.due)):
             return []
         handler: Callable[[on.Event, float], list[Effect]] = getattr(self, f"_{name}")
@@ -186,13 +217,16 @@ class Pairing:
     # ---- codes -------------------------------------------------------------------------------------------------
 
     def _code(self, event: port.Code, now: float) -> list[Effect]:
+        if event.kind is port.CodeKind.COMPARE:
+            return []  # with what? No passkey was asked for
         if self.step is Step.OPENING:
             self.step, self.reason, self._tries = Step.SHOWING, Reason.WAITING_FOR_SCAN, 0
             self.due = self._window_end = now + WINDOW
         if event.kind is port.CodeKind.PASSKEY:
             return self._ask_passkey(event, now)
-        if event.kind is port.CodeKind.PHONE:
-            return self._letters_given(event.text)
+        return self._letters_given(event.text) if event.kind is port.CodeKind.PHONE else self._scan_code(event, now)
+
+    def _scan_code(self, event: port.Code, now: float) -> list[Effect]:
         effects = self._ask_letters() if self._number else []
         if not self._visible(now) and not self._letters_due:
             return self._pause()
@@ -250,7 +284,7 @@ class Pairing:
         return [StopDriver()] if self.driven else []
 
     def _void_code(self, *, linked: bool = False) -> list[Effect]:
-        """The live QR or passkey request is over."""
+        """What is live is over."""
         if not self.code:
             return []
         kind, self.code = port.CodeKind(self.code.kind), None
@@ -293,14 +327,66 @@ class Pairing:
     # ---- passkey -----------------------------------------------------------------------------------------------
 
     def _ask_passkey(self, event: port.Code, now: float) -> list[Effect]:
-        effects = self._void(linked=False)
-        seconds = event.seconds if event.seconds > 0 else PASSKEY_LIFE
-        self.code = LiveCode(port.CodeKind.PASSKEY, event.text, 1, 1, now + seconds)
-        self.step, self.reason, self.due = Step.PASSKEY, Reason.WAITING_FOR_SCAN, self.code.expires
-        return [*effects, *self._show(self.code), PublishCode(self.code)]
+        effects = self._void(linked=True)
+        self._answers = 0
+        self.step, self.reason = Step.PASSKEY, Reason.WAITING_FOR_PASSKEY
+        return effects + self._ask(event, now, PASSKEY_LIFE)
 
-    def _answer(self, event: on.PasskeyGiven, _now: float) -> list[Effect]:
-        return [AnswerPasskey(event.answer)]
+    def _ask(self, event: port.Code, now: float, life: float) -> list[Effect]:
+        seconds = event.seconds if event.seconds > 0 else life
+        self.code = LiveCode(event.kind, event.text, 1, 1, now + seconds)
+        self.due = self.code.expires
+        return [*self._show(self.code), PublishCode(self.code)]
+
+    def _answer(self, event: on.PasskeyGiven, now: float) -> list[Effect]:
+        if self.code is None:
+            return []
+        try:
+            answer = passkey.check(event.answer, self.code.text)
+        except OwnerError as problem:
+            return [RefusePasskey(problem)]
+        self._answers += 1
+        self.step, self.due = Step.ANSWERED, max(self.code.expires, now + HANDOFF)
+        return [AnswerPasskey(answer.to_json())]
+
+    def _taken(self, event: on.PasskeyTaken, now: float) -> list[Effect]:
+        """Wait for the phone, or for another answer."""
+        if event.ok:
+            self.reason, self.due = Reason.PASSKEY_ANSWERED, now + HANDOFF
+            return self._void_code(linked=True)
+        if self.code is None or self._answers >= ANSWERS or now >= self.code.expires:
+            return self._end(Reason.PASSKEY_FAILED)
+        self.step, self.due = Step.PASSKEY, self.code.expires
+        return []
+
+    def _code_instead(self, event: port.Code, now: float) -> list[Effect]:
+        """Something else to show: another request, the code to compare, or codes of a driver that began anew."""
+        match event.kind:
+            case port.CodeKind.PASSKEY:
+                return self._ask_passkey(event, now)
+            case port.CodeKind.COMPARE:
+                self.step, self.reason = Step.COMPARING, Reason.COMPARING_CODES
+                return [*self._void_code(linked=True), *self._ask(event, now, HANDOFF)]
+            case _:
+                effects = self._void(linked=False)
+                self.step = Step.OPENING
+                return effects + self._code(event, now)
+
+    def _compared(self, event: on.CodesCompared, now: float) -> list[Effect]:
+        if not event.same:
+            return self._end(Reason.CODES_DIFFER)
+        self.step, self.reason, self.due = Step.ANSWERED, Reason.PASSKEY_ANSWERED, now + HANDOFF
+        return [*self._void_code(linked=True), ConfirmPasskey()]
+
+    def _call_off(self, event: on.CodesCompared, _now: float) -> list[Effect]:
+        return [RefusePasskey(OwnerError(NOT_ASKED))] if event.same else self._end(Reason.PASSKEY_UNANSWERED)
+
+    def _unanswered(self, _event: on.Event, _now: float) -> list[Effect]:
+        return self._end(Reason.PASSKEY_FAILED if self.step is Step.ANSWERED else Reason.PASSKEY_UNANSWERED)
+
+    def _passkey_failed(self, event: port.PairingFailed, now: float) -> list[Effect]:
+        """End as told; a connection that WhatsApp has closed is no code that nobody has scanned."""
+        return self._unanswered(event, now) if event.reason is Reason.CODES_USED_UP else self._failed(event, now)
 
     # ---- ends --------------------------------------------------------------------------------------------------
 
@@ -317,9 +403,6 @@ class Pairing:
 
     def _failed(self, event: port.PairingFailed, _now: float) -> list[Effect]:
         return self._end(Reason.PAIRING_FAILED if event.reason is Reason.FAILED else event.reason)
-
-    def _used_up(self, _event: on.Event, _now: float) -> list[Effect]:
-        return self._end(Reason.CODES_USED_UP)
 
     def _end(self, reason: Reason) -> list[Effect]:
         effects = [*self._void(linked=False), *self._stop()]

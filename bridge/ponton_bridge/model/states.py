@@ -29,6 +29,7 @@ class Next(StrEnum):
     NOTHING = "nothing"
     WAIT = "wait"  # the bridge goes on by itself
     SCAN = "scan"  # the owner scans or types the code
+    PASSKEY = "passkey"  # the owner answers what WhatsApp asks with a passkey
     NEW_CODE = "new_code"  # the owner asks for a new code
     OPEN_PHONE = "open_phone"  # the owner opens WhatsApp on the phone
     HOST = "host"  # the host has to act (update, restart, look at the log)
@@ -42,6 +43,12 @@ class Reason(StrEnum):
     WAITING_FOR_SCAN = "WaitingForScan"
     WAITING_FOR_OWNER = "WaitingForOwner"
     CODES_USED_UP = "CodesUsedUp"
+    WAITING_FOR_PASSKEY = "WaitingForPasskey"
+    PASSKEY_ANSWERED = "PasskeyAnswered"
+    COMPARING_CODES = "ComparingCodes"
+    PASSKEY_UNANSWERED = "PasskeyUnanswered"
+    PASSKEY_FAILED = "PasskeyFailed"
+    CODES_DIFFER = "CodesDiffer"
     PAIRING_FAILED = "PairingFailed"
     CONNECTING = "Connecting"
     CONNECTED = "Connected"
@@ -97,6 +104,47 @@ TABLE: dict[Reason, Row] = {
     Reason.CODES_USED_UP: Row(
         Phase.PARKED,
         "No code was scanned in time, so this attempt has ended. Write 'code' to get a new one.",
+        Next.NEW_CODE,
+        "xa",
+    ),
+    Reason.WAITING_FOR_PASSKEY: Row(
+        Phase.WAITING_FOR_SCAN,
+        "WhatsApp asks for your passkey before it links this number.",
+        Next.PASSKEY,
+        "dnd",
+        tell=False,
+    ),
+    Reason.PASSKEY_ANSWERED: Row(
+        Phase.WAITING_FOR_SCAN,
+        "WhatsApp has the answer of your passkey. Open WhatsApp on your phone if it asks for something there.",
+        Next.OPEN_PHONE,
+        "dnd",
+        tell=False,
+    ),
+    Reason.COMPARING_CODES: Row(
+        Phase.WAITING_FOR_SCAN,
+        "WhatsApp shows a code on your phone: say whether it is the one that is shown here.",
+        Next.PASSKEY,
+        "dnd",
+        tell=False,
+    ),
+    Reason.PASSKEY_UNANSWERED: Row(
+        Phase.PARKED,
+        "WhatsApp's request for a passkey was not answered, so this attempt has ended. Write 'code' to try again.",
+        Next.NEW_CODE,
+        "xa",
+    ),
+    Reason.PASSKEY_FAILED: Row(
+        Phase.PARKED,
+        "WhatsApp did not link this number with the answer of your passkey, so this attempt has ended. "
+        "Write 'code' to try again.",
+        Next.NEW_CODE,
+        "xa",
+    ),
+    Reason.CODES_DIFFER: Row(
+        Phase.PARKED,
+        "The codes were not the same, so nothing was linked: somebody may have come between. "
+        "Write 'code' to try again.",
         Next.NEW_CODE,
         "xa",
     ),
@@ -186,7 +234,8 @@ TABLE: dict[Reason, Row] = {
     ),
     Reason.PASSKEY_NEEDED: Row(
         Phase.PARKED,
-        "WhatsApp asks for a passkey to link this number, which this bridge cannot answer yet.",
+        "WhatsApp asks for a passkey to link this number. The driver that your host uses (neonize) cannot answer that: "
+        "your host has to install the WhatsApp core.",
         Next.HOST,
         "xa",
     ),

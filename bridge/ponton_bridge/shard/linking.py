@@ -5,7 +5,8 @@ their order. What takes long runs beside it and comes back as an event. Part of 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, Protocol, TypeVar
 from xml.etree.ElementTree import Element
@@ -15,8 +16,9 @@ from ponton_bridge.core import effects as do
 from ponton_bridge.core import events as on
 from ponton_bridge.core.link import Link
 from ponton_bridge.core.link_table import State
+from ponton_bridge.core.pairing import NOT_ASKED
 from ponton_bridge.features import contacts, presence
-from ponton_bridge.model.errors import PontonError
+from ponton_bridge.model.errors import OwnerError, PontonError
 from ponton_bridge.model.serial import dump
 from ponton_bridge.model.states import TABLE, Phase, Reason
 from ponton_bridge.shard.account import Account
@@ -37,10 +39,13 @@ TOLD: Final = "told"  # <epoch>:<reason>
 PHONE_SEEN: Final = "phone_seen"
 LOGOUT_SECONDS: Final = 20.0  # for WhatsApp's answer; the machine's own limit for unlinking
 LETTERS_SECONDS: Final = 30.0  # for the eight letters
+PASSKEY_SECONDS: Final = 60.0  # for WhatsApp to take a passkey's answer, or the word on the codes
 PHONE_STEP: Final = 3600.0  # seconds by which the phone must have been seen later to be worth a write
 NO_LETTERS: Final = "WhatsApp did not give a code in time. Try again, or scan the picture."
+NOT_TAKEN: Final = "WhatsApp did not take the answer of your passkey in time. Try again."
 WAITING: Final = frozenset({State.WAITING, State.WAITING_TO_LEAVE})
 CONNECTS: Final = frozenset({State.CONNECTING, State.CONNECTED})  # only with keys
+ASKING: Final = frozenset({port.CodeKind.PASSKEY, port.CodeKind.COMPARE})
 GONE: Final = frozenset({Phase.WAITING_FOR_SCAN, Phase.PARKED})  # contacts cannot be written to: show them so
 
 
@@ -94,6 +99,8 @@ class Linking:
         self._ready = asyncio.Event()  # the XMPP server has let us in once: the pairing machine listens
         self._letters: set[asyncio.Future[str]] = set()  # who waits for the eight letters
         self._unlinks: set[asyncio.Future[bool]] = set()  # who waits for the end of the link
+        self._hands: dict[int, asyncio.Future[None]] = {}  # by the event that they gave: who waits for a word on it
+        self._hand: asyncio.Future[None] | None = None  # of these, who gave the event that is worked off now
         self._anew = False  # linked in this process: the roster is pushed whole once
         self._around = False  # contacts were shown as there
         self._seen = machine.phone_seen
@@ -109,12 +116,15 @@ class Linking:
     async def run(self) -> Reason:
         """Work off events until the machine stops for good; gives why."""
         while not self.machine.ended:
-            effects = self.machine.receive(await self._next(), self._account.clock())
+            event = await self._next()
+            self._hand = self._hands.get(id(event))
+            effects = self.machine.receive(event, self._account.clock())
             if self.machine.state not in WAITING:
                 self._ready.set()
             await self._remember()
             for effect in effects:
                 await self._do(effect)
+            self._reply(effects)
             if self.machine.state in {State.UNLINKED, State.ENDED}:
                 _resolve(self._unlinks, True)  # noqa: FBT003 - the result
         return self.machine.reason
@@ -139,6 +149,21 @@ class Linking:
         await self._ready.wait()
         return await self._asked(self._letters, on.PhoneAsked(number))
 
+    def asked(self) -> LiveCode | None:
+        """Give what WhatsApp asks of the owner now, a passkey or codes to compare, with the seconds left as its end."""
+        code = self.machine.pairing.code
+        if code is None or code.kind not in ASKING:
+            return None
+        return replace(code, expires=code.expires - self._account.clock())
+
+    async def passkey(self, answer: str) -> None:
+        """Give a passkey's answer (JSON) to WhatsApp; raises a sentence when it cannot be used or was not taken."""
+        await self._by_hand(on.PasskeyGiven(answer))
+
+    async def compared(self, *, same: bool) -> None:
+        """Take the owner's word on the codes; raises a sentence when nobody waits for it, or WhatsApp refuses."""
+        await self._by_hand(on.CodesCompared(same))
+
     async def unlink(self) -> bool:
         """End the link; tells whether that worked."""
         return await self._asked(self._unlinks, on.Unlink())
@@ -151,6 +176,24 @@ class Linking:
             return await waiter
         finally:
             waiters.discard(waiter)
+
+    async def _by_hand(self, event: on.Event) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._hands[id(event)] = waiter
+        self.feed(event)
+        try:
+            await waiter
+        finally:
+            del self._hands[id(event)]
+
+    def _reply(self, effects: Sequence[do.Effect]) -> None:
+        """Tell who gave this event that it was done or meant nothing; what goes to WhatsApp has a word of its own."""
+        if self._hand is None or any(isinstance(effect, do.AnswerPasskey | do.ConfirmPasskey) for effect in effects):
+            return
+        if effects:
+            _resolve({self._hand}, None)
+        else:
+            _refuse({self._hand}, OwnerError(NOT_ASKED))
 
     # --- deeds ---
 
@@ -192,7 +235,11 @@ class Linking:
             case do.AskPhoneCode(number):
                 self._account.background.spawn(self._ask_letters(number))
             case do.AnswerPasskey(answer):
-                self._account.background.spawn(self._answer_passkey(answer))
+                self._account.background.spawn(self._passkey(lambda driver: driver.passkey_answer(answer), self._hand))
+            case do.ConfirmPasskey():
+                self._account.background.spawn(self._passkey(lambda driver: driver.passkey_confirm(), self._hand))
+            case do.RefusePasskey(problem):
+                _refuse({self._hand} if self._hand else set(), problem)
             case _:
                 raise AssertionError(f"an effect that nobody carries out: {type(effect).__name__}")
 
@@ -219,11 +266,20 @@ class Linking:
             self.feed(on.PhoneCode(letters))
             _resolve(self._letters, letters)
 
-    async def _answer_passkey(self, answer: str) -> None:
+    async def _passkey(
+        self, ask: Callable[[port.WhatsApp], Awaitable[None]], waiter: "asyncio.Future[None] | None"
+    ) -> None:
+        waiting = {waiter} if waiter else set()
         try:
-            await self._with_driver(lambda driver: driver.passkey_answer(answer))
-        except PontonError as error:
+            async with asyncio.timeout(PASSKEY_SECONDS):
+                await self._with_driver(ask)
+        except (PontonError, TimeoutError) as error:
             self._account.log.failure(Event.REQUEST_FAILED, error, "warning", what="passkey")
+            self.feed(on.PasskeyTaken(ok=False))
+            _refuse(waiting, error if isinstance(error, PontonError) else port.NotConnected(NOT_TAKEN))
+        else:
+            self.feed(on.PasskeyTaken(ok=True))
+            _resolve(waiting, None)
 
     async def _with_driver(self, ask: Callable[[port.WhatsApp], Awaitable[T]]) -> T:
         driver = self._driver.current

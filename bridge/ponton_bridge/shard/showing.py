@@ -20,10 +20,13 @@ from ponton_bridge.xmpp.codes import Picture
 from ponton_bridge.xmpp.stream import ShardStream
 from ponton_bridge.xmpp.upload import UploadFailed, upload
 
-PASSKEY: Final = (
-    "WhatsApp asks for a passkey to link this number. "
-    "Open the page of your host's WhatsApp gateway and answer it there."
-)
+WORDS: Final = {  # what is said to a client; a request itself is no text for people
+    CodeKind.PHONE: codes.TYPE_IT,
+    CodeKind.PASSKEY: codes.PASSKEY,
+    CodeKind.COMPARE: codes.COMPARE,
+}
+USED: Final = {CodeKind.PASSKEY: codes.ANSWERED, CodeKind.COMPARE: codes.COMPARED}
+EXPIRED: Final = {CodeKind.PASSKEY: codes.NOT_ANSWERED, CodeKind.COMPARE: codes.NOT_ANSWERED}
 
 
 class Showing:
@@ -56,13 +59,13 @@ class Showing:
                 case ShowCode(code, to):
                     await self._show(code, to)
                 case ExpireCode(kind, linked):
-                    self._expire(kind, codes.USED if linked else codes.EXPIRED)
+                    self._expire(kind, USED.get(kind, codes.USED) if linked else EXPIRED.get(kind, codes.EXPIRED))
                     self._explained.clear()
 
     def close(self) -> None:
         """Retract whatever is shown: this process can link nobody any more."""
         for kind in CodeKind:
-            self._expire(kind, codes.EXPIRED)
+            self._expire(kind, EXPIRED.get(kind, codes.EXPIRED))
 
     async def _show(self, code: LiveCode, to: tuple[str, ...]) -> None:
         kind = CodeKind(code.kind)
@@ -76,7 +79,8 @@ class Showing:
                 if picture:
                     self._replace(resource, picture)
         else:
-            body = PASSKEY if kind is CodeKind.PASSKEY else codes.TYPE_IT.format(code=code.text)
+            minutes = max(1, round((code.expires - self._account.clock()) / 60))
+            body = WORDS[kind].format(code=code.text, minutes=minutes)
             for resource in filter(self._is_here, to):
                 self._shown[kind][resource] = message_id = fresh_id()
                 self._stream.offer(codes.text(self._account.config.domain, resource, message_id, body))

@@ -21,6 +21,7 @@ UNCERTAIN: Final = (
     "Look at your phone before you send it again."
 )
 NO_CODE: Final = "WhatsApp gave no code for this number. Check the number, or scan the picture instead."
+NOT_TAKEN: Final = "WhatsApp did not take this answer. Try again, with the passkey that WhatsApp has of this number."
 NOT_SENT: Final = "There is no connection to WhatsApp at the moment; this message was not sent."
 _REFUSED: Final = re.compile(r"server returned error (\d+)")
 NEW_CONTACTS_BLOCKED: Final = "463"

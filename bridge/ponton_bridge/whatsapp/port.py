@@ -200,12 +200,16 @@ class CodeKind(StrEnum):
 
     QR = "qr"
     PHONE = "phone"
-    PASSKEY = "passkey"
+    PASSKEY = "passkey"  # no code: a request that a passkey has to answer
+    COMPARE = "compare"  # the phone shows it too, and the owner says whether it is the same
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A code to link with: the text in the QR, or the 8 letters, or a passkey request (JSON); valid for `seconds`."""
+    """A code to link with, valid for `seconds`: the text in the QR, the 8 letters, the code to compare.
+
+    Or a passkey request: WebAuthn's PublicKeyCredentialRequestOptionsJSON (Web Authentication, level 3, 5.5).
+    """
 
     kind: CodeKind
     text: str
@@ -222,7 +226,7 @@ class Paired:
 
 @dataclass(frozen=True, slots=True)
 class PairingFailed:
-    """Linking did not work; `reason` says how (CODES_USED_UP, PASSKEY_NEEDED, FAILED …)."""
+    """Linking did not work; `reason` says how (CODES_USED_UP, PASSKEY_FAILED, FAILED …)."""
 
     reason: Reason
 
@@ -287,7 +291,7 @@ class Capabilities:
     name: str
     chosen_message_id: bool = False  # send() honours message_id, so that a repeat keeps its id
     acknowledges: bool = False  # WhatsApp hears of a message only after acknowledge()
-    passkey: bool = False
+    passkey: bool = False  # can answer a passkey request; else linking ends with PASSKEY_NEEDED
     pair_by_number: bool = True
     limits: tuple[str, ...] = field(default=())  # plain sentences for docs and the status view
 
@@ -342,7 +346,14 @@ class WhatsApp(Protocol):
         """Ask for the 8-letter code for the phone with this number (bare digits); only while not paired."""
 
     async def passkey_answer(self, answer: str) -> None:
-        """Give the browser's answer (JSON) to a passkey request; PontonError where not supported."""
+        """Give the browser's answer (JSON) to a passkey request; returns once WhatsApp has taken it.
+
+        What follows comes as events: COMPARE if the owner has to compare codes, else Paired or PairingFailed. Raises
+        WhatsAppError when WhatsApp does not take it (another answer may be given), PontonError where not supported.
+        """
+
+    async def passkey_confirm(self) -> None:
+        """Say that the codes are the same; PontonError as above."""
 
     async def send(self, chat: Address, content: Content, *, message_id: str | None, seconds: float) -> Sent:
         """Send; `message_id` counts only where capabilities say so. No answer in `seconds` is SendUncertain."""

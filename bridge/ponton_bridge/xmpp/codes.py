@@ -40,6 +40,17 @@ TYPE_IT: Final = (
     "Your code is {code}. On the phone open WhatsApp > Settings > Linked devices > Link a device > "
     "Link with phone number instead, and type it."
 )
+PASSKEY: Final = (
+    "WhatsApp asks for your passkey before it links this number. You need a computer for it. "
+    "Write 'passkey' and I tell you how; there are {minutes} minutes."
+)
+COMPARE: Final = (
+    "WhatsApp shows a code on your phone. Is it {code}? Write 'passkey yes' if it is the same, 'passkey no' if not. "
+    "There are {minutes} minutes."
+)
+ANSWERED: Final = "The request above was answered."
+COMPARED: Final = "The codes above were compared."
+NOT_ANSWERED: Final = "The request above holds no longer."
 LINKED: Final = "Linked with WhatsApp. Your contacts appear in your contact list now; just write to them."
 EXPIRED: Final = "The code above has expired."
 USED: Final = "The code above was used."

@@ -65,6 +65,7 @@ class OperatorEvent(StrEnum):
     TIER_CHANGED = "tier_changed"  # the scaler gives a shard another size
     ACCOUNT_IDLE = "account_idle"  # the scaler parks an account; `why`
     RESIZE_REFUSED = "resize_refused"  # the cluster cannot resize this pod where it runs
+    PORTAL_SCALED = "portal_scaled"  # the scaler wants another number of replicas; with the pages that are open
     ALARM_CHANGED = "alarm_changed"  # a wave of bans or a storm of reconnections began or ended
     SWEEP_FAILED = "sweep_failed"  # a look at a gateway's heartbeats; the next comes in seconds
     RESOURCE_REFUSED = "resource_refused"  # a resource that cannot be read; it is left alone

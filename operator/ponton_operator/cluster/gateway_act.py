@@ -20,8 +20,8 @@ from ponton_operator.plan.merge import status_patch
 from ponton_operator.resources.gateway import BridgeGateway
 
 FIELD_MANAGER: Final = "ponton-gateways"
-# Parts of the status that the accounts operator writes.
-FOREIGN: Final = frozenset({"revision", "wave", "waveRevision", "pairingsLost"})
+# Parts of the status that the accounts operator writes, and the scaler.
+FOREIGN: Final = frozenset({"revision", "wave", "waveRevision", "pairingsLost", "portal"})
 
 
 class NotOurs(HostError):

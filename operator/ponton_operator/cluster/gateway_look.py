@@ -1,7 +1,7 @@
 """One look at a gateway on a cluster: its Secrets, the objects that are there, how its servers answer.
 
-Called by the gateways operator, seldom (the result is good for a while); it only reads, but for the front desk's user,
-which is made at Redis again when it is not there.
+Called by the gateways operator, seldom (the result is good for a while); it only reads, but for the doors' users, which
+are made at Redis again when they are not there.
 """
 
 import asyncio
@@ -10,8 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+from ponton_bridge.coordination.contract import Door
 from ponton_bridge.model.errors import HostError
-from ponton_operator.cluster.desk_user import DeskUser, RedisSeen, desk_url
+from ponton_operator.cluster.door_users import DoorUsers, RedisSeen, door_url
 from ponton_operator.cluster.gateway_secrets import GatewaySecrets, read_secrets
 from ponton_operator.cluster.kube_api import KubeApi
 from ponton_operator.cluster.kube_kinds import (
@@ -30,6 +31,7 @@ from ponton_operator.cluster.kube_kinds import (
 )
 from ponton_operator.cluster.prosody import ProsodyControl, ProsodyRefused, ProsodyUnreachable
 from ponton_operator.plan.desk_epochs import read_stock, spent
+from ponton_operator.plan.environment import portal_references
 from ponton_operator.plan.gateway import Held, Material, ObservedGateway
 from ponton_operator.plan.gateway_status import Part
 from ponton_operator.plan.manifests_base import (
@@ -44,6 +46,7 @@ from ponton_operator.plan.manifests_base import (
     decoded,
 )
 from ponton_operator.plan.manifests_desk import EPOCHS, name_of
+from ponton_operator.plan.manifests_door import door_name
 from ponton_operator.plan.manifests_network import server_of
 from ponton_operator.plan.manifests_prosody import Shared
 from ponton_operator.resources.gateway import BridgeGateway
@@ -74,7 +77,7 @@ class Looker:
     """Looks at one gateway; keeps the connection to its Redis."""
 
     api: KubeApi
-    _user: DeskUser | None = None
+    _users: DoorUsers | None = None
     _login: tuple[str, str] = field(default=("", ""), repr=False)
 
     async def look(self, gateway: BridgeGateway, now: float) -> ObservedGateway:
@@ -85,7 +88,6 @@ class Looker:
             self._objects(gateway), self._redis(gateway, material, now), _prosody(found)
         )
         lease = objects.get(Key("Lease", name_of(gateway)), {})
-        desk = objects.get(Key("Deployment", name_of(gateway)), {})
         secret = objects.get(Key("Secret", name_of(gateway)), {})
         return ObservedGateway(
             material=material,
@@ -94,7 +96,8 @@ class Looker:
             objects={key: _held(item) for key, item in objects.items()},
             epochs=tuple(read_stock(decoded(secret, EPOCHS))),
             spent=spent(lease.get("metadata", {}).get("annotations") or {}),
-            desk_ready=int((desk.get("status") or {}).get("readyReplicas") or 0),
+            desk_ready=_ready(objects, gateway, Component.FRONT_DESK),
+            portal_ready=_ready(objects, gateway, Component.PORTAL),
             desk_stream=prosody[1],
             redis=redis.part,
             redis_forgets=redis.forgets,
@@ -103,9 +106,9 @@ class Looker:
 
     async def close(self) -> None:
         """Close the connection to Redis."""
-        user, self._user = self._user, None
-        if user is not None:
-            await user.close()
+        users, self._users = self._users, None
+        if users is not None:
+            await users.close()
 
     # ---- inside --------------------------------------------------------------------------------------------
 
@@ -121,7 +124,10 @@ class Looker:
         own = spec.secrets.front_desk_ref
         shared = Shared(found.master, found.read(spec.prosody.token_ref), found.read(own) if own else "")
         ca = found.read(spec.xmpp.tls.ca_ref) if spec.xmpp.tls else ""
-        return Material(shared, url, desk_url(url, gateway.metadata.name, found.master), ca), ()
+        name = gateway.metadata.name
+        desk, pages = (door_url(url, name, found.master, door) for door in (Door.FRONT_DESK, Door.PORTAL))
+        files = {file: found.read(ref) for file, ref in portal_references(gateway).items()}
+        return Material(shared, url, desk, pages, ca, files), ()
 
     async def _objects(self, gateway: BridgeGateway) -> dict[Key, Obj]:
         labels, namespace = selector(gateway), gateway.metadata.namespace
@@ -133,13 +139,15 @@ class Looker:
         if material is None:
             return RedisSeen(Part.UNKNOWN)
         login = (material.redis_url, material.shared.master)
-        if self._user is None or self._login != login:
+        if self._users is None or self._login != login:
             await self.close()
             try:
-                self._user, self._login = DeskUser(login[0], gateway.metadata.name, login[1]), login
+                self._users, self._login = DoorUsers(login[0], gateway.metadata.name, login[1]), login
             except HostError:  # right so far, and yet none that the library takes
                 return RedisSeen(Part.AWAY)
-        return await self._user.look(now)
+        service = gateway.spec.selfservice
+        on = {Door.FRONT_DESK: service.front_desk, Door.PORTAL: service.portal is not None}
+        return await self._users.look([door for door in Door if on[door]], now)
 
 
 async def _prosody(found: GatewaySecrets) -> tuple[Part, bool | None]:
@@ -155,6 +163,12 @@ async def _prosody(found: GatewaySecrets) -> tuple[Part, bool | None]:
         return Part.AWAY, None
     except (ProsodyRefused, ValueError, OSError):  # an authority that is none fails before anything is asked
         return Part.REFUSES, None
+
+
+def _ready(objects: Mapping[Key, Obj], gateway: BridgeGateway, door: Component) -> int:
+    """Count the pods of a door that are ready."""
+    found = objects.get(Key("Deployment", door_name(gateway, door)), {})
+    return int((found.get("status") or {}).get("readyReplicas") or 0)
 
 
 def _held(item: Obj) -> Held:

@@ -60,6 +60,11 @@ class KubeAccounts:
         """Whether nothing follows the accounts any more: the program has to be started again."""
         return self._feed.broken
 
+    @property
+    def synced(self) -> bool:
+        """Whether all accounts are known that there were when it began."""
+        return self._feed.synced
+
     async def close(self) -> None:
         """Follow them no more."""
         await self._feed.close()

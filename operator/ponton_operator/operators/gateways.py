@@ -32,7 +32,7 @@ from ponton_operator.plan.gateway import (
     plan_gateway,
 )
 from ponton_operator.plan.manifests_base import GATEWAY, MANAGED_BY, MANAGER, key_of
-from ponton_operator.plan.manifests_desk import Settings
+from ponton_operator.plan.manifests_door import Settings
 from ponton_operator.plan.tally import Entry, Tally
 from ponton_operator.resources.base import API_VERSION, Truth
 from ponton_operator.resources.conditions_gateway import GatewayType, notable
@@ -174,6 +174,8 @@ class Gateways:
             known.look = look = await known.looker.look(gateway, now)
             known.looked = now
         observed = self._observed(key, known, look, gateway)
+        wanted = gateway.spec.selfservice.portal is not None
+        self._context.metrics.state("portal away", key, wanted and not look.portal_ready)
         actions = plan_gateway(gateway, observed, self._installation, time.time())
         known.hands.remember({key_of(action.manifest) for action in actions if isinstance(action, Apply)})
         for action in actions:
@@ -223,6 +225,7 @@ class Gateways:
         self.queue.forget(key)
         if known is None:
             return
+        self._context.metrics.state("portal away", key, 0)
         await known.looker.close()
         for other, its in self._known.items():
             if its.domain == known.domain:
@@ -281,14 +284,14 @@ def make(context: Context) -> Gateways:
 
 
 def read_installation(environment: Mapping[str, str]) -> Installation:
-    """Read what the installation says about front desks (docs/operators.md). Raises HostError."""
-    desk = Settings(
+    """Read what the installation says about doors (docs/operators.md). Raises HostError."""
+    doors = Settings(
         image=environment.get("PONTON_OPERATOR_IMAGE", ""),
         role=environment.get("PONTON_FRONTDESK_ROLE") or "ponton-frontdesk",
         pull_policy=environment.get("PONTON_IMAGE_PULL_POLICY") or "IfNotPresent",
         priority_class=environment.get("PONTON_FRONTDESK_PRIORITY_CLASS", ""),
     )
-    return Installation(desk, module_files())
+    return Installation(doors, module_files())
 
 
 def _narrow(settings: kopf.OperatorSettings, **_: object) -> None:

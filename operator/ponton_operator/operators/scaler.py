@@ -1,8 +1,9 @@
 """The scaler: watches gateways, accounts and pods, and looks at all heartbeats every few seconds.
 
-It writes `status.scaling` of accounts, two conditions of gateways, and the size of running pods; it makes and removes
-nothing. Without it shards run on as they are. Run by `guard`, as `ponton operator scaler`; what it decides is in
-`plan.scaling`, what it does in `cluster.kube_sweep`.
+It writes `status.scaling` of accounts, two conditions and `status.portal` of gateways, and the size of running pods; it
+makes and removes nothing. Without it shards and portals run on as they are. Run by `guard`, as `ponton operator
+scaler`; what it decides is in `plan.scaling` and `plan.portal_scaling`, what it does in `cluster.kube_sweep` and
+`cluster.kube_pages`.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from ponton_operator.cluster.kube_beats import Beats
 from ponton_operator.cluster.kube_errors import KubeError
 from ponton_operator.cluster.kube_fleet import Fleet
 from ponton_operator.cluster.kube_kinds import ACCOUNTS, GATEWAYS, PODS, Kind
+from ponton_operator.cluster.kube_pages import Portals
 from ponton_operator.cluster.kube_resize import Resizer
 from ponton_operator.cluster.kube_sweep import Sweep
 from ponton_operator.operators.guard import Context
@@ -40,6 +42,7 @@ class Scaler:
         self._sweep = Sweep(
             context.api, self._fleet, beats, self._resizer, context.metrics, context.log, clock
         )  # fmt: skip
+        self._portals = Portals(context.api, self._fleet, beats, context.metrics, context.log, clock)
         self._task: asyncio.Task[None] | None = None
 
     def register(self, registry: kopf.OperatorRegistry) -> None:
@@ -108,6 +111,7 @@ class Scaler:
     async def _look(self, key: tuple[str, str]) -> None:
         try:
             await self._sweep.look(key)
+            await self._portals.look(key)
         except Exception as error:  # noqa: BLE001  # one gateway's trouble is not the others'
             self._context.log.failure(OperatorEvent.SWEEP_FAILED, error, gateway=key[1])
             self._context.metrics.plan("sweep", type(error).__name__, 0.0)

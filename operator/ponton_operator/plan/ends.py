@@ -22,6 +22,9 @@ PARKS: Final = frozenset({
     Reason.PHONE_GONE,
     Reason.BANNED,
     Reason.PASSKEY_NEEDED,
+    Reason.PASSKEY_UNANSWERED,
+    Reason.PASSKEY_FAILED,
+    Reason.CODES_DIFFER,
     Reason.OUTDATED,
     Reason.REPLACED,
     Reason.FENCED,
@@ -29,7 +32,16 @@ PARKS: Final = frozenset({
     Reason.FAILED,
 })  # fmt: skip
 # Of these the device is no longer linked: there is nothing to unlink.
-UNPAIRED: Final = frozenset({Reason.LOGGED_OUT, Reason.UNLINKED, Reason.PHONE_GONE, Reason.PAIRING_FAILED})
+UNPAIRED: Final = frozenset({
+    Reason.LOGGED_OUT,
+    Reason.UNLINKED,
+    Reason.PHONE_GONE,
+    Reason.PAIRING_FAILED,
+    Reason.PASSKEY_NEEDED,
+    Reason.PASSKEY_UNANSWERED,
+    Reason.PASSKEY_FAILED,
+    Reason.CODES_DIFFER,
+})  # fmt: skip
 # Of these a new version or configuration may be the cure: tried again by itself when what would run has changed.
 CURED_BY_UPDATE: Final = frozenset({Reason.OUTDATED, Reason.FAILED})
 

@@ -14,8 +14,10 @@ from ponton_bridge.model.errors import HostError
 from ponton_operator.plan.desk_epochs import stock, write_stock
 from ponton_operator.plan.gateway_status import Found, Part, describe
 from ponton_operator.plan.manifests_base import HASH, Component, Key, Manifest, key_of
-from ponton_operator.plan.manifests_desk import EPOCHS, Settings, front_desk
-from ponton_operator.plan.manifests_network import BadAddress, open_servers, policies, shard_servers
+from ponton_operator.plan.manifests_desk import EPOCHS, front_desk
+from ponton_operator.plan.manifests_door import Settings
+from ponton_operator.plan.manifests_network import BadAddress, open_servers, policies, private_login, shard_servers
+from ponton_operator.plan.manifests_portal import portal
 from ponton_operator.plan.manifests_prosody import Shared, prosody
 from ponton_operator.plan.tally import Counts
 from ponton_operator.resources.base import is_paused
@@ -26,12 +28,17 @@ _LOOPBACK: Final = ("127.", "localhost", "::1")
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What the gateway's Secrets hold, all of it there; `desk_url` is the front desk's own URL of Redis."""
+    """What the gateway's Secrets hold, all of it there; `desk_url` and `portal_url` are the doors' URLs of Redis.
+
+    `portal_files` are the portal's other secret files, by name.
+    """
 
     shared: Shared
     redis_url: str
     desk_url: str
+    portal_url: str
     xmpp_ca: str = ""
+    portal_files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +54,9 @@ class ObservedGateway:
     """What the driver knows of a gateway besides the resource.
 
     `material` is None when a Secret cannot be used: `missing` says that it or its key is not there, `problems` which.
-    `epochs` and `spent` are the front desk's stock and the last epoch of its Lease, `desk_ready` its pods that are
-    ready, `twin` names an older gateway of the same domain, `shard_image` whether shards have an image.
+    `epochs` and `spent` are the front desk's stock and the last epoch of its Lease, `desk_ready` and `portal_ready` the
+    doors' pods that are ready, `twin` names an older gateway of the same domain, `shard_image` whether shards have an
+    image.
     """
 
     material: Material | None = None
@@ -58,6 +66,7 @@ class ObservedGateway:
     epochs: tuple[int, ...] = ()
     spent: int = 0
     desk_ready: int = 0
+    portal_ready: int = 0
     desk_stream: bool | None = None  # as Prosody sees it; None = not known
     redis: Part = Part.UNKNOWN
     redis_forgets: bool = False
@@ -69,9 +78,9 @@ class ObservedGateway:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What is the same for all gateways: how front desks run, and the files of Prosody's module by name."""
+    """What is the same for all gateways: how doors run, and the files of Prosody's module by name."""
 
-    desk: Settings
+    doors: Settings
     module: Mapping[str, str]
 
 
@@ -100,7 +109,7 @@ class WriteGatewayStatus:
 class NeedsHost(StrEnum):
     """Sentences about gateways that cannot serve as they are written."""
 
-    NO_IMAGE = "The operator knows no image for the front desk: set PONTON_OPERATOR_IMAGE."
+    NO_IMAGE = "The operator knows no image for front desk and portal: set PONTON_OPERATOR_IMAGE."
     LOOPBACK = "spec.xmpp.host is an address of the pod itself, where no Prosody runs: name its Service or address."
 
 
@@ -139,18 +148,18 @@ def _wanted(
     parts: dict[Component, Callable[[], list[Manifest]]] = {
         Component.NETWORK: lambda: policies(gateway, material.redis_url),
         Component.PROSODY: lambda: prosody(gateway, material.shared, installation.module),
-        Component.FRONT_DESK: lambda: _front_desk(gateway, observed, material, installation.desk, now),
-        # No portal is made before spec.selfservice has one; what an earlier version made goes.
-        Component.PORTAL: list,
+        Component.FRONT_DESK: lambda: _front_desk(gateway, observed, material, installation.doors, now),
+        Component.PORTAL: lambda: _portal(gateway, material, installation.doors),
     }
     wanted: Wanted = {}
     for component, make in parts.items():
         try:
             wanted[component] = make()
         except HostError as error:
-            problems.append(error.sentence)
+            if error.sentence not in problems:
+                problems.append(error.sentence)
     if gateway.spec.network.policies and Component.NETWORK in wanted:
-        wide = open_servers(shard_servers(gateway, material.redis_url))
+        wide = open_servers([*shard_servers(gateway, material.redis_url), *private_login(gateway)])
     if gateway.spec.xmpp.host.startswith(_LOOPBACK):
         problems.append(NeedsHost.LOOPBACK)
     return wanted, tuple(problems), wide
@@ -172,6 +181,12 @@ def _front_desk(
     if material.xmpp_ca:
         told["xmpp-ca.pem"] = material.xmpp_ca
     return front_desk(gateway, settings, told)
+
+
+def _portal(gateway: BridgeGateway, material: Material, settings: Settings) -> list[Manifest]:
+    if gateway.spec.selfservice.portal and not settings.image:
+        raise BadAddress(NeedsHost.NO_IMAGE)
+    return portal(gateway, settings, {"redis-url": material.portal_url, **material.portal_files})
 
 
 def _changes(wanted: Wanted, objects: Mapping[Key, Held]) -> list[GatewayAction]:
@@ -203,6 +218,7 @@ def _found(observed: ObservedGateway, problems: Sequence[str], wide: Sequence[st
         prosody=observed.prosody,
         desk=observed.desk_ready > 0 and observed.desk_stream is not False,
         desk_made=desk,
+        portal=observed.portal_ready > 0,
         wide=tuple(wide),
         counts=observed.counts,
         paused=paused,

@@ -49,10 +49,15 @@ PROSODY: Final = {
     Part.REFUSES: Finding.PROSODY_REFUSES,
 }
 
+PORTAL: Final = {True: Finding.PORTAL_RUNS, False: Finding.PORTAL_AWAY}
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a status is made of; `desk` = the front desk serves, `desk_made` = it was there when we looked."""
+    """What a status is made of; `desk` = the front desk serves, `desk_made` = it was there when we looked.
+
+    `portal` = the portal serves.
+    """
 
     problems: tuple[str, ...]
     missing: bool
@@ -63,6 +68,7 @@ class Found:
     prosody: Part
     desk: bool
     desk_made: bool
+    portal: bool
     wide: tuple[str, ...]
     counts: Counts
     paused: bool
@@ -98,7 +104,8 @@ def _said(gateway: BridgeGateway, found: Found) -> Iterator[Said]:
     yield REDIS[found.redis], ""
     yield PROSODY[found.prosody], ""
     yield desk, ""
-    yield Finding.PORTAL_OFF, ""
+    pages = Finding.PORTAL_OFF if gateway.spec.selfservice.portal is None else PORTAL[found.portal]
+    yield pages, ""
     if found.redis is Part.REFUSES:
         yield Finding.REDIS_HAS_NO_ACL, ""
     elif found.redis_forgets:

@@ -1,9 +1,9 @@
 """Network policies of a gateway: what its pods may reach, and nothing else. Pure; called by `plan.gateway`.
 
-Nobody connects to a shard or to the front desk. A server is found by the peer that the host named in spec.network, else
-by its address if it is one. One that is known by name only may be reached at any address, on its port alone, and
-`open_servers` says so; an upload service by name has to be public. Policies count behind Services: ports are those of
-the pods.
+Nobody connects to a shard or to the front desk, and to the portal only at its pages and its metrics. A server is found
+by the peer that the host named in spec.network, else by its address if it is one. One that is known by name only may be
+reached at any address, on its port alone, and `open_servers` says so; an upload service by name has to be public.
+Policies count behind Services: ports are those of the pods.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,8 +14,10 @@ from urllib.parse import urlsplit
 
 from ponton_bridge.model.errors import HostError
 from ponton_operator.plan.manifests_base import Component, Manifest, build, selector
-from ponton_operator.resources.gateway import BridgeGateway
+from ponton_operator.plan.manifests_door import HEALTH_PORT
+from ponton_operator.resources.gateway import BridgeGateway, Portal
 from ponton_operator.resources.network import NEVER, Network, Peer
+from ponton_operator.resources.oidc import Oidc
 
 WHATSAPP: Final = (443, 5222)
 HTTPS: Final = (443, 5281)  # of uploads: at a proxy before Prosody, or Prosody's own https
@@ -78,13 +80,20 @@ def shard_servers(gateway: BridgeGateway, redis_url: str) -> list[Server]:
     return servers
 
 
+def private_login(gateway: BridgeGateway) -> list[Server]:
+    """Give the portal's login server, if it may be at an address that is not public."""
+    portal = gateway.spec.selfservice.portal
+    oidc = portal.oidc if portal else None
+    return [_login_server(oidc, gateway.spec.network)] if oidc and oidc.private_network else []
+
+
 def open_servers(servers: Iterable[Server]) -> tuple[str, ...]:
     """Name the parts of spec.network without which a policy has to allow any address on a server's port."""
     return tuple(server.field for server in servers if _place(server) is None and server.field != UPLOAD)
 
 
 def policies(gateway: BridgeGateway, redis_url: str) -> list[Manifest]:
-    """Make the policies of shards and front desk; none when the host writes its own. Raises BadAddress."""
+    """Make the policies of shards and doors; none when the host writes its own. Raises BadAddress."""
     network = gateway.spec.network
     if not network.policies:
         return []
@@ -97,6 +106,12 @@ def policies(gateway: BridgeGateway, redis_url: str) -> list[Manifest]:
     if gateway.spec.selfservice.front_desk:
         desk += _to_server(api, network)
         made.append(_policy(gateway, Component.FRONT_DESK, "frontdesk", [*desk, _dns(network)]))
+    if portal := gateway.spec.selfservice.portal:
+        servers = (server_of("redis", redis_url, network.redis), api)
+        pages = [rule for server in servers for rule in _to_server(server, network)]
+        if portal.oidc:
+            pages += _to_login(portal.oidc, network)
+        made.append(_policy(gateway, Component.PORTAL, "portal", [*pages, _dns(network)], _visits(portal, network)))
     return made
 
 
@@ -121,11 +136,34 @@ def _common(gateway: BridgeGateway, redis_url: str) -> tuple[Server, Server]:
     return xmpp, server_of("redis", redis_url, network.redis)
 
 
-def _policy(gateway: BridgeGateway, pods: Component, name: str, egress: Sequence[Rule]) -> Manifest:
+def _login_server(oidc: Oidc, network: Network) -> Server:
+    parts = urlsplit(oidc.issuer)
+    port = parts.port or _SCHEME_PORTS[parts.scheme]
+    return Server("loginServer", parts.hostname or "", (port,), network.login_server)
+
+
+def _to_login(oidc: Oidc, network: Network) -> list[Rule]:
+    """Let the portal at its login server: where the host says that it is, else at what is public."""
+    server = _login_server(oidc, network)
+    known = network.login_server is not None or oidc.private_network
+    return _to_server(server, network) if known else public(network, server.ports)
+
+
+def _visits(portal: Portal, network: Network) -> list[Rule]:
+    """Let visitors at the pages, and pods of the cluster at the metrics, which name nobody."""
+    pages: Rule = {"ports": _ports((portal.port,))}
+    if network.visitors:
+        pages["from"] = [_block(network.visitors)]
+    return [pages, {"ports": _ports((HEALTH_PORT,)), "from": [{"namespaceSelector": {}}]}]
+
+
+def _policy(
+    gateway: BridgeGateway, pods: Component, name: str, egress: Sequence[Rule], ingress: Sequence[Rule] = ()
+) -> Manifest:
     spec = {
         "podSelector": selector(gateway, pods),
         "policyTypes": ["Ingress", "Egress"],
-        "ingress": [],
+        "ingress": list(ingress),
         "egress": list(egress),
     }
     full = f"{gateway.metadata.name}-{name}"

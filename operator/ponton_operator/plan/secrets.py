@@ -5,7 +5,12 @@ one speaks for one owner only and dies at the next hand-over. Called by the driv
 """
 
 import hmac
+from typing import Final
 from urllib.parse import quote, urlsplit, urlunsplit
+
+from ponton_bridge.coordination.contract import Door
+
+_DOORS: Final = {Door.FRONT_DESK: "ponton redis front desk", Door.PORTAL: "ponton redis portal"}
 
 
 def shard_secret(master: str, domain: str, owner: str, epoch: int) -> str:
@@ -34,9 +39,9 @@ def redis_password(master: str, gateway: str, account: str, epoch: int) -> str:
     return _derive(master, "ponton redis user", gateway, account, str(epoch))
 
 
-def desk_password(master: str, gateway: str) -> str:
-    """Give the password of the front desk's Redis user; it lives as long as the master."""
-    return _derive(master, "ponton redis front desk", gateway)
+def door_password(master: str, gateway: str, door: Door) -> str:
+    """Give the password of a door's Redis user; it lives as long as the master."""
+    return _derive(master, _DOORS[door], gateway)
 
 
 def login_url(url: str, user: str, password: str) -> str:

@@ -24,7 +24,8 @@ from ponton_operator.cluster.kube_errors import KubeError
 from ponton_operator.cluster.lease import Lease, leave
 from ponton_operator.cluster.metrics import Metrics
 from ponton_operator.plan.desk_epochs import read_stock, spend
-from ponton_operator.plan.manifests_desk import EPOCHS, HEALTH_PORT
+from ponton_operator.plan.manifests_desk import EPOCHS
+from ponton_operator.plan.manifests_door import HEALTH_PORT
 from ponton_operator.programs.frontdesk import BadConfiguration, Config, read_config, refuse, run
 from ponton_operator.selfservice.xmpp.events import DeskEvent
 

@@ -4,6 +4,7 @@ Read by `plan/`, the drivers in `cluster/`, the doors and the account service. W
 resources, storage, runtime class) is accepted on one machine and without effect there.
 """
 
+from datetime import datetime
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
@@ -22,10 +23,12 @@ from ponton_operator.resources.base import (
     Memory,
     Metadata,
     Name,
+    SecretRef,
     Whole,
 )
 from ponton_operator.resources.network import Cidr, Labels, Network
-from ponton_operator.resources.rules import MEMORY_FITS, Rule, shape
+from ponton_operator.resources.oidc import Oidc
+from ponton_operator.resources.rules import MEMORY_FITS, REPLICAS_ASCEND, SOME_LOGIN, Rule, shape
 from ponton_operator.resources.running import Rollout, Scaling
 
 KIND: Final = "BridgeGateway"
@@ -33,19 +36,6 @@ Port = Annotated[Whole, Field(ge=1, le=65535)]
 _MAX_URL: Final = 512  # characters
 _MAX_REFERENCE: Final = 512  # characters of an image's reference
 _MAX_HOSTS: Final = 100  # hosts whose users may have an account
-
-
-class SecretRef(K8s):
-    """One key of a Secret; on one machine the file secrets/NAME/KEY."""
-
-    name: Name
-    """The Secret's name, in the gateway's namespace."""
-    key: Annotated[
-        str,
-        Field(max_length=MAX_HOST),
-        shape("^[-._a-zA-Z0-9]+$", "write a key of a Secret: letters, digits, '-', '_' and '.'"),
-    ]
-    """The key in it."""
 
 
 class Tls(K8s):
@@ -211,7 +201,9 @@ class Accounts(K8s):
 
 
 class Portal(K8s):
-    """The self-service pages (on one machine)."""
+    """The self-service pages."""
+
+    RULES: ClassVar = (REPLICAS_ASCEND, SOME_LOGIN)
 
     url: Annotated[
         str,
@@ -224,11 +216,19 @@ class Portal(K8s):
     ]
     """Where browsers find it, with the path below which a proxy serves it."""
     port: Port = 8480
-    """The loopback port on which it listens, for the proxy that speaks TLS."""
+    """The port on which it listens, for the proxy that speaks TLS: of loopback; on a cluster of its pods, not 9090."""
     proxies: Annotated[tuple[Cidr, ...], Field(max_length=16)] = ()
     """Networks of proxies whose X-Forwarded-For is believed."""
     hosts: Annotated[tuple[Annotated[str, Field(max_length=MAX_OWNER), OWNER], ...], Field(max_length=100)] = ()
     """XMPP addresses of the host's own people, who see all accounts and may start, stop, park and delete them."""
+    xmpp_login: Flag = True
+    """Whether people log in with a code, or a yes, that the gateway asks for over XMPP."""
+    oidc: Oidc | None = None
+    """A login server of the host (OpenID Connect), with which people log in too; without it there is none."""
+    min_replicas: Annotated[Whole, Field(ge=1, le=20)] = 2
+    """Pods that there are at least (cluster only)."""
+    max_replicas: Annotated[Whole, Field(ge=1, le=20)] = 5
+    """Pods that there are at most; the scaler goes by the pages that are open (cluster only)."""
 
 
 class SelfService(K8s):
@@ -262,6 +262,15 @@ class GatewaySpec(K8s):
     network: Network = Network()
 
 
+class PortalStatus(K8s):
+    """How many pods the portal shall have; written by the scaler."""
+
+    replicas: Whole = 0
+    """The number."""
+    since: datetime | None = None
+    """When it changed last."""
+
+
 class GatewayStatus(K8s):
     """Written by the operator."""
 
@@ -285,6 +294,8 @@ class GatewayStatus(K8s):
     """Those that are parked."""
     failed: Whole = 0
     """Those that need somebody."""
+    portal: PortalStatus | None = None
+    """The scaler's word on the portal, once it differs from minReplicas."""
     problems: tuple[str, ...] = ()
     """Sentences for the host, about resources that could not be taken."""
     conditions: Annotated[

@@ -106,6 +106,12 @@ MEMORY_FITS: Final = Rule(
     _memory_fits,
 )
 
+REPLICAS_ASCEND: Final = Rule(
+    "!(has(self.minReplicas) && has(self.maxReplicas)) || self.minReplicas <= self.maxReplicas",
+    "minReplicas must not be more than maxReplicas",
+    lambda portal: bool(portal.min_replicas <= portal.max_replicas),
+)
+
 
 def _is_network(text: str) -> bool:
     try:
@@ -131,4 +137,9 @@ NAMES_UNIQUE: Final = Rule(
     "self.all(x, self.exists_one(y, x.name == y.name))",
     "every name may stand only once",
     lambda found: len(found) == len({each.name for each in found}),
+)
+SOME_LOGIN: Final = Rule(
+    "!has(self.xmppLogin) || self.xmppLogin || has(self.oidc)",
+    "without xmppLogin and without oidc nobody could log in",
+    lambda portal: portal.xmpp_login or portal.oidc is not None,
 )

@@ -8,12 +8,13 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
-from ponton_bridge.coordination.contract import PAGE, Heartbeat, Result, Verb
+from ponton_bridge.coordination.contract import PAGE, Happening, Heartbeat, Result, Verb
+from ponton_bridge.core.day import Day
 from ponton_bridge.core.limiter import Bucket
 from ponton_bridge.model.address import parse_number
 from ponton_bridge.model.errors import HostError, OwnerError
@@ -21,17 +22,22 @@ from ponton_bridge.model.jid import host_of
 from ponton_bridge.model.states import TABLE, Next, Phase, Reason
 from ponton_operator.plan.ends import UNPAIRED
 from ponton_operator.plan.parking import TOLD, kept_by_scaler
+from ponton_operator.plan.preferences import choices_of, choose, chosen
 from ponton_operator.resources.account import BridgeAccount, Desired, account_name
 from ponton_operator.resources.gateway import BridgeGateway, allowed_hosts
-from ponton_operator.selfservice import export, words
+from ponton_operator.selfservice import export, passkeys, words
 from ponton_operator.selfservice.accounts import AccountStore
 
 ANSWER_SECONDS: Final = 8.0  # how long a door waits for a shard; clients give up on an iq after 30 s or more
+CHOICE_SECONDS: Final = 3600.0  # how long a choice waits for a shard; a new one reads it from the resource
 START_SECONDS: Final = 120.0  # how long a request outlives a shard that is only starting
+PASSKEY_SECONDS: Final = 20.0  # how long a door waits for WhatsApp to take an answer, which needs two questions
 ASKS_PER_MINUTE: Final = 30.0  # per owner; a human clicking, not a script
 ASKS_BURST: Final = 20.0
 OWNERS_REMEMBERED: Final = 10_000  # rate buckets in memory; the oldest go first
 _NOT_BY_CODE: Final = frozenset({Reason.OUTDATED, Reason.CRASHING, Reason.UNREACHABLE})  # while a shard is kept up
+_ON: Final = frozenset({"on", "yes", "true", "1"})
+_OFF: Final = frozenset({"off", "no", "false", "0"})
 _REASONS: Final = {reason.value: reason for reason in Reason}  # other words are the control plane's own
 
 
@@ -46,6 +52,8 @@ class Ask(StrEnum):
     RESUME = "resume"
     UNLINK = "unlink"
     DELETE = "delete"
+    PREFERENCES = "preferences"
+    PASSKEY = "passkey"
     EXPORT = "export"
     HELP = "help"
 
@@ -54,7 +62,8 @@ class Ask(StrEnum):
 class Request:
     """One thing asked by one owner (prepared bare JID); `sure` confirms what cannot be taken back.
 
-    `watching`: on a page, where codes are seen by owners who are not online, too.
+    `watching`: on a page, where codes are seen by owners who are not online, too. `choices`: what a form says of
+    preferences, by their names; a text says it in `argument` ("typing off").
     """
 
     owner: str
@@ -62,16 +71,29 @@ class Request:
     argument: str = ""
     sure: bool = False
     watching: bool = field(default=False, repr=False)
+    choices: Mapping[str, bool] = field(default_factory=dict, repr=False)
+
+
+class Asks(StrEnum):
+    """What WhatsApp waits for."""
+
+    NOTHING = ""
+    ANSWER = "answer"  # of a passkey
+    SAME = "same"  # a word on two codes: yes or no
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is told; `confirm` = ask again with yes, `deleting` = tell when it is done, `code` to show large."""
+    """What is told; `confirm` = ask again with yes, `deleting` = tell when it is done, `code` to show large.
+
+    `asks`: what is wanted next of somebody who answers WhatsApp.
+    """
 
     sentence: str
     confirm: bool = False
     deleting: bool = False
     code: str = ""
+    asks: Asks = Asks.NOTHING
 
 
 class Shards(Protocol):
@@ -82,6 +104,12 @@ class Shards(Protocol):
 
     async def heartbeat(self, account: str) -> Heartbeat | None:
         """Give the last heartbeat, None when there is none or Redis is away."""
+
+    async def days(self, accounts: Sequence[str]) -> dict[str, Day]:
+        """Give the last days in figures that there are."""
+
+    async def history(self, account: str) -> list[Happening]:
+        """Give what happened to an account, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +126,9 @@ class Limits:
     page: str = ""
 
 
-def read_limits(gateway: BridgeGateway, *, page: bool) -> Limits:
-    """Give what the service has to know of a gateway; `page` says whether its page is served at all."""
-    portal = gateway.spec.selfservice.portal if page else None
+def read_limits(gateway: BridgeGateway) -> Limits:
+    """Give what the service has to know of a gateway."""
+    portal = gateway.spec.selfservice.portal
     return Limits(
         domain=gateway.spec.domain,
         hosts=allowed_hosts(gateway),
@@ -130,6 +158,8 @@ class AccountService:
             Ask.RESUME: self._resume,
             Ask.UNLINK: self._unlink,
             Ask.DELETE: self._delete,
+            Ask.PREFERENCES: self._preferences,
+            Ask.PASSKEY: self._passkey,
             Ask.EXPORT: self._export,
             Ask.HELP: self._help,
         }
@@ -151,12 +181,19 @@ class AccountService:
         reason = await self._reason(account)
         return reason, sentence_of(account, reason)
 
+    async def chosen(self, owner: str) -> dict[str, bool]:
+        """Give what the owner has chosen, for a form. Raises OwnerError for who is not registered."""
+        return chosen((await self._existing(owner)).spec.preferences)
+
     async def export(self, owner: str) -> dict[str, object]:
         """Give all that the control plane holds about an owner. Raises PontonError."""
         account = await self.find(owner)
         if account is None:
             raise OwnerError(words.NOT_REGISTERED)
-        return export.record(account, await self._shards.heartbeat(account.metadata.name), self._clock())
+        name = account.metadata.name
+        day = (await self._shards.days([name])).get(name)
+        history = await self._shards.history(name)
+        return export.record(account, await self._shards.heartbeat(name), day, history, self._clock())
 
     async def wait_deleted(self, owner: str, seconds: float) -> BridgeAccount | None:
         """Wait until the owner's account is gone; gives it as it is when `seconds` are over."""
@@ -174,6 +211,14 @@ class AccountService:
         """Refuse owners of other servers."""
         if host_of(owner) not in self._limits.hosts:
             raise OwnerError(words.Filled(words.NOT_ALLOWED, hosts=", ".join(self._limits.hosts)))
+
+    async def check_known(self, owner: str) -> None:
+        """Refuse owners of other servers who have no account here (any more)."""
+        try:
+            self.check_owner(owner)
+        except OwnerError:
+            if await self.find(owner) is None:
+                raise
 
     def _admit(self, owner: str) -> None:
         bucket = self._buckets.pop(owner, None) or Bucket(ASKS_PER_MINUTE / 60, ASKS_BURST)
@@ -262,6 +307,31 @@ class AccountService:
             return Answer(words.Filled(words.PHONE_CODE, code=result.value), code=result.value)
         return _told(result, words.NEW_CODE)
 
+    async def _passkey(self, request: Request) -> Answer:
+        """Say what WhatsApp asks and how it is answered, or hand an answer on, or the word on two codes."""
+        account = await self._existing(request.owner)
+        name, word = account.metadata.name, "yes" if request.sure else request.argument.strip().lower()
+        reason = await self._reason(account)
+        if reason is Reason.PASSKEY_NEEDED or not is_running(account):
+            return Answer(sentence_of(account, reason) if reason is Reason.PASSKEY_NEEDED else words.NO_PASSKEY)
+        if not word:
+            return await self._asked(name)
+        if word in {"yes", "no"}:
+            verb, argument, done = Verb.COMPARED, word, words.CODES_SAME if word == "yes" else words.PASSKEY_STOPPED
+        else:
+            verb, argument, done = Verb.PASSKEY, passkeys.answer_of(request.argument), words.PASSKEY_TAKEN
+        return _told(await self._shards.command(name, verb, argument, PASSKEY_SECONDS, PASSKEY_SECONDS), done)
+
+    async def _asked(self, name: str) -> Answer:
+        result = await self._shards.command(name, Verb.ASKED, "", ANSWER_SECONDS, ANSWER_SECONDS)
+        asked = passkeys.asked_of(result.value) if result else None
+        if asked is None:
+            return _told(result, words.NO_PASSKEY)
+        if asked.kind == passkeys.COMPARE:
+            told = words.Filled(words.COMPARE, code=asked.text, minutes=str(passkeys.minutes(asked.expires)))
+            return Answer(told, code=asked.text, asks=Asks.SAME)
+        return Answer(passkeys.how(asked, self._limits.page), asks=Asks.ANSWER)
+
     async def _pause(self, request: Request) -> Answer:
         account = await self._existing(request.owner)
         if account.spec.desired is Desired.STOPPED:
@@ -302,6 +372,22 @@ class AccountService:
         await self._accounts.delete(account.metadata.name)
         return Answer(words.DELETING, deleting=True)
 
+    async def _preferences(self, request: Request) -> Answer:
+        account = await self._existing(request.owner)
+        name, before = account.metadata.name, account.spec.preferences
+        wanted = _read_choice(request.argument) if request.argument.strip() else request.choices
+        if not wanted:
+            lines = [f"{key} {'on' if on else 'off'} - {words.CHOICES[key]}" for key, on in chosen(before).items()]
+            return Answer(words.CHOICES_NOW.format(lines="\n".join(lines)))
+        now = (await self._accounts.patch(name, preferences=choose(before, wanted))).spec.preferences
+        if not is_running(account):
+            return Answer(words.CHOICE_LATER)
+        told = None
+        with contextlib.suppress(HostError):  # Redis is away: the resource has it
+            argument = choices_of(now).to_json()
+            told = await self._shards.command(name, Verb.CHOOSE, argument, ANSWER_SECONDS, CHOICE_SECONDS)
+        return Answer(words.CHOICE_KEPT if told and told.ok else words.CHOICE_LATER)
+
     async def _export(self, request: Request) -> Answer:
         return Answer(json.dumps(await self.export(request.owner), indent=1, ensure_ascii=False))
 
@@ -339,6 +425,14 @@ def is_running(account: BridgeAccount) -> bool:
 def keeps_link(account: BridgeAccount, reason: Reason) -> bool:
     """Tell whether the device is still linked at WhatsApp, whether or not a shard runs."""
     return account.status.paired and reason not in UNPAIRED | {Reason.STALE_STORE}
+
+
+def _read_choice(text: str) -> dict[str, bool]:
+    """Read "typing off". Raises OwnerError."""
+    name, _, value = text.lower().replace(":", " ").replace("=", " ").partition(" ")
+    if name not in words.CHOICES or value.strip() not in _ON | _OFF:
+        raise OwnerError(words.CHOICE_UNKNOWN)
+    return {name: value.strip() in _ON}
 
 
 def _no_use(account: BridgeAccount, reason: Reason) -> str:

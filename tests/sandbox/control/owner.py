@@ -12,6 +12,7 @@ from google.protobuf import json_format
 from tests.sandbox.control.fields import Fields
 from tests.sandbox.control.house import House
 from tests.sandbox.node import JID
+from tests.sandbox.passkeys import Passkey, from_url_safe
 from tests.sandbox.phones import content
 from tests.sandbox.phones.appstate import Mutation
 from tests.sandbox.phones.inbox import LIMIT, Json
@@ -73,10 +74,10 @@ async def contacts(house: House, phone: Phone, fields: Fields) -> list[Json]:
 
 
 async def scan(_house: House, phone: Phone, fields: Fields) -> Json:
-    """Scan a QR code and wait until the companion is linked or has refused."""
+    """Scan a QR code and wait until the companion is linked or has refused, or (`wait` false) for nothing."""
     before = phone.inbox.last
-    phone.linking.scan(fields.text("qr"))
-    return await _linked(phone, before)
+    device = phone.linking.scan(fields.text("qr"))
+    return await _linked(phone, before) if fields.flag("wait", default=True) else {"device": device}
 
 
 async def type_code(_house: House, phone: Phone, fields: Fields) -> Json:
@@ -84,6 +85,26 @@ async def type_code(_house: House, phone: Phone, fields: Fields) -> Json:
     before = phone.inbox.last
     await phone.linking.type_code(fields.text("code"))
     return await _linked(phone, before)
+
+
+async def passkey(house: House, phone: Phone, fields: Fields) -> None:
+    """Demand a passkey of whoever wants to be linked: credential and public key (uncompressed point) as base64url.
+
+    Without a credential nothing is demanded any more.
+    """
+    account = house.router.world.account(phone.line.lid)
+    if account is None:
+        raise PhoneError("there is no such account")
+    phone.linking.misshows = fields.flag("misshows", default=False)
+    account.passkey = None
+    if "credential" in fields:
+        account.passkey = Passkey(
+            from_url_safe(fields.text("credential")),
+            from_url_safe(fields.text("public")),
+            fields.count("timeout", 600_000, least=1),
+            refuse=fields.flag("refuse", default=False),
+            silent=fields.flag("silent", default=False),
+        )
 
 
 async def _linked(phone: Phone, before: int) -> Json:

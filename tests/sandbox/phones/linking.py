@@ -10,6 +10,7 @@ from typing import NamedTuple
 from tests.sandbox import pairing
 from tests.sandbox.contract import PairingRefused, PendingCode
 from tests.sandbox.keys import KeyPair
+from tests.sandbox.passkeys import Primary
 from tests.sandbox.phones.line import Line, PhoneError
 from tests.sandbox.signal.kdf import generate
 
@@ -30,6 +31,9 @@ class Linking:
     def __init__(self, line: Line) -> None:
         self.line = line
         self._attempt: Attempt | None = None
+        self._secret = b""  # of the code that was scanned or typed last
+        self._primary: Primary | None = None
+        self.misshows = False  # another code than it should, as if somebody had come between
 
     def scan(self, text: str) -> int:
         """Scan a QR code; gives the number that the companion gets. Raises PhoneError with the reason why not."""
@@ -81,7 +85,34 @@ class Linking:
         )
         return self._container(companion_identity, secret)
 
+    def passkey_prologue(self, payload: bytes, proof: bytes) -> bytes:
+        """The phone's ephemeral identity for a companion that a passkey has answered for; raises PairingRefused."""
+        self._primary = Primary(self._secret, self.line.random)
+        return self._primary.prologue(payload, proof)
+
+    def passkey_code(self, nonce: bytes) -> str:
+        """The code that the phone shows, '' where it need not be compared; raises PairingRefused."""
+        primary = self._open_primary()
+        code = primary.code(nonce)
+        if not primary.compares:
+            return ""
+        return ("2" if code.startswith("1") else "1") + code[1:] if self.misshows else code
+
+    def passkey_request(self, request: bytes) -> bytes:
+        """The container for a companion whose code was compared; raises PairingRefused."""
+        primary, self._primary = self._open_primary(), None
+        companion = primary.open(request)
+        if self.misshows:
+            raise PairingRefused("the owner of the phone says that the codes differ")
+        return self._container(companion.identity, companion.secret)
+
+    def _open_primary(self) -> Primary:
+        if self._primary is None:
+            raise PairingRefused("no passkey was asked for")
+        return self._primary
+
     def _container(self, companion_identity: bytes, secret: bytes) -> bytes:
+        self._secret = secret
         network = self.line.network
         return pairing.container(
             self.line.device.identity,

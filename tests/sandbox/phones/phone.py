@@ -88,6 +88,24 @@ class Phone:
             self.companion_refused(str(error))
             raise
 
+    def passkey_prologue(self, payload: bytes, proof: bytes) -> bytes:
+        """Take a companion's commitment; raises PairingRefused."""
+        return self.linking.passkey_prologue(payload, proof)
+
+    def passkey_nonce(self, nonce: bytes) -> None:
+        """Show the code to compare, if it is to be compared; raises PairingRefused."""
+        code = self.linking.passkey_code(nonce)
+        if code:
+            self._record("passkey_code", code=code)
+
+    def passkey_request(self, request: bytes) -> bytes:
+        """Accept the companion; raises PairingRefused."""
+        try:
+            return self.linking.passkey_request(request)
+        except PairingRefused as error:
+            self.companion_refused(str(error))
+            raise
+
     def app_state_changed(self, collection: str, version: int, patch: bytes) -> None:
         """Take over what a companion changed. At once: the next own change builds on it."""
         try:

@@ -1,4 +1,4 @@
-"""One Redis user per account, confined to the account's own keys, and one for the doors. Called by `door.DoorClient`.
+"""One Redis user per account, confined to the account's own keys, and one for each door. Called by `door.DoorClient`.
 
 Needs the selectors of Redis 7: besides its own keys a shard may add to the gateway's stream of states, and nothing
 else there. It can still fill or cut that stream, or name another account in it: so readers take the stream as a
@@ -9,13 +9,17 @@ import hashlib
 from typing import Final
 
 from ponton_bridge.coordination.client.wire import RedisAway, RedisRefused, Reply, Wires
-from ponton_bridge.coordination.contract import FRONT_DESK, Keys
+from ponton_bridge.coordination.contract import FRONT_DESK, Door, Keys
 from ponton_bridge.model.errors import HostError
 
 # What a shard's client really calls, held to it by a test: nothing else is allowed.
 COMMANDS: Final = (
     "del", "eval", "evalsha", "expire", "get", "hmget", "hset", "pexpire", "rpush", "select", "set", "time", "xdel",
     "xread",
+)  # fmt: skip
+# What the portal does with the keys that are its own.
+KEEPING: Final = (
+    "+del", "+expire", "+get", "+getdel", "+getex", "+hset", "+incr", "+sadd", "+set", "+smembers", "+srem",
 )  # fmt: skip
 
 
@@ -42,22 +46,32 @@ def rules(keys: Keys, password: str) -> list[str]:
     return ["reset", "on", f"#{secret}", f"~{keys.prefix}*", *allowed, f"(+xadd ~{keys.states})"]
 
 
-def desk_user_name(gateway: str) -> str:
-    """Give the name of the front desk's Redis user; no account's name holds a dot, so it is nobody else's.
+def door_user_name(gateway: str, door: Door) -> str:
+    """Give the name of a door's Redis user; no account's name holds a dot, so it is nobody else's.
 
-    >>> desk_user_name("gw")
+    >>> door_user_name("gw", Door.FRONT_DESK)
     'ponton-gw.frontdesk'
     """
-    return f"ponton-{gateway}.frontdesk"
+    return f"ponton-{gateway}.{door}"
 
 
-def desk_rules(gateway: str, password: str) -> list[str]:
-    """Give the ACL rules of the front desk's user: leave commands, await results, read heartbeats and states.
+def door_rules(gateway: str, door: Door, password: str) -> list[str]:
+    """Give the ACL rules of a door's user: leave commands, await results, read what is known of accounts, and its own.
 
-    It also reads and answers the commands that the portal leaves for itself.
+    The front desk also reads and answers the commands that the portal leaves for itself. The portal reads live codes,
+    adds to histories what the host's people did, and keeps its sessions.
     """
     secret = hashlib.sha256(password.encode()).hexdigest()
-    every, own = Keys(gateway, "").everybody, Keys(gateway, FRONT_DESK)
+    keys, own = Keys(gateway, ""), Keys(gateway, FRONT_DESK)
+    every = keys.everybody
+    more = {
+        Door.FRONT_DESK: [f"(+xread +xdel +del +rpush +expire ~{own.prefix}*)"],
+        Door.PORTAL: [
+            f"(+get +pttl %R~{every}code)",
+            f"(+xadd +expire ~{keys.history}*)",
+            f"({' '.join(KEEPING)} ~{keys.portal}*)",
+        ],
+    }
     return [
         "reset",
         "on",
@@ -67,7 +81,9 @@ def desk_rules(gateway: str, password: str) -> list[str]:
         f"(+xadd +expire ~{every}cmd)",
         f"(+blpop ~{every}res:*)",
         f"(+hgetall %R~{every}hb %R~{every}state)",
-        f"(+xread +xdel +del +rpush +expire ~{own.prefix}*)",
+        f"(+get %R~{every}day)",
+        f"(+xrevrange %R~{keys.history}*)",
+        *more[door],
     ]
 
 

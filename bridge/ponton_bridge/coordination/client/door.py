@@ -1,4 +1,4 @@
-"""The control plane's side of the Redis contract: commands to shards, heartbeats, live codes, the states stream.
+"""The control plane's side of the Redis contract: commands to shards, heartbeats, live codes, states, what happened.
 
 Called by the doors and by operators. What needs Redis and cannot have it is a `RedisAway` with a sentence; a heartbeat
 that cannot be read is none.
@@ -11,25 +11,32 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from ponton_bridge.coordination.client.acl import NoAcl, acl, desk_rules, desk_user_name, rules, user_name
+from ponton_bridge.coordination.client.acl import NoAcl, acl, door_rules, door_user_name, rules, user_name
 from ponton_bridge.coordination.client.wire import CALL, RedisAway, RedisRefused, Wires, entries, pairs
 from ponton_bridge.coordination.contract import (
     COMMANDS_MAX,
+    HISTORY_MAX,
+    HISTORY_TTL,
+    PAGES_TTL,
     Command,
+    Door,
     Flat,
+    Happening,
     Heartbeat,
     Keys,
     LiveCode,
     Result,
     StateChange,
 )
+from ponton_bridge.core.day import Day
 
-__all__ = ["DoorClient", "NoAcl", "RedisAway", "desk_user_name", "rules", "user_name"]
+__all__ = ["DoorClient", "NoAcl", "RedisAway", "door_user_name", "rules", "user_name"]
 
 LONGEST: Final = 60.0  # seconds that a blocking call may wait
 PAGE: Final = 500  # hashes of one round trip
 STATES_PAGE: Final = 1000  # entries of one read of the states stream
 COMMANDS_TTL: Final = 3600  # seconds an unread command stream stays
+PAGES_KEPT: Final = 3600  # seconds that the portal's hash of open pages stays after its last word
 SCAN: Final = 1000  # keys looked at in one round trip
 CONNECTIONS: Final = 200  # each door that waits for a result holds one
 
@@ -93,6 +100,18 @@ class DoorClient:
             await self._hashes({account: self._keys(account).heartbeat for account in accounts}, Heartbeat, found)
         return found
 
+    async def days(self, accounts: Sequence[str]) -> dict[str, Day]:
+        """Give the last days in figures that there are, read in pages; what Redis does not give is left out."""
+        found: dict[str, Day] = {}
+        with suppress(RedisAway):
+            for start in range(0, len(accounts), PAGE):
+                page = accounts[start : start + PAGE]
+                replies = await self._wires.calls([["GET", self._keys(account).day] for account in page])
+                for account, text in zip(page, replies, strict=True):
+                    with suppress(ValueError, TypeError):  # none, or nothing that can be read
+                        found[account] = Day.from_text(text)
+        return found
+
     async def live_code(self, account: str) -> LiveCode | None:
         """Give the code that can be used now, its end by our clock; None when there is none. Raises RedisAway."""
         return (await self.live_codes([account])).get(account)
@@ -152,8 +171,28 @@ class DoorClient:
                     with suppress(ValueError):
                         found[name] = kind.from_redis(pairs(reply))
 
+    async def record(self, happened: Sequence[tuple[str, Happening]]) -> None:
+        """Add to what happened to accounts, oldest first, in pages. Raises RedisAway; then some may have been added."""
+        for start in range(0, len(happened), PAGE):
+            commands: list[list[str | float]] = []
+            for account, each in happened[start : start + PAGE]:
+                key = self._keys(account).history
+                said = [part for pair in each.to_redis().items() if pair[1] not in {"", "0"} for part in pair]
+                commands += [["XADD", key, "MAXLEN", HISTORY_MAX, "*", *said], ["EXPIRE", key, HISTORY_TTL]]
+            await self._wires.calls(commands)
+
+    async def history(self, account: str) -> list[Happening]:
+        """Give what happened to an account, newest first; [] when nothing did, or Redis is away."""
+        found: list[Happening] = []
+        with suppress(RedisAway, RedisRefused):
+            for _, said in await self._wires.call("XREVRANGE", self._keys(account).history, "+", "-"):
+                with suppress(ValueError):
+                    found.append(Happening.from_redis(pairs(said)))
+        return list(dict.fromkeys(found))  # an answer that was lost has one told twice
+
     async def delete_account(self, account: str) -> None:
-        """Delete every key of an account; raises RedisAway."""
+        """Delete every key of an account, and its history; raises RedisAway."""
+        await self._wires.call("UNLINK", self._keys(account).history)
         cursor = "0"
         while True:
             cursor, names = await self._wires.call(
@@ -163,6 +202,29 @@ class DoorClient:
                 await self._wires.call("UNLINK", *names)
             if cursor == "0":
                 return
+
+    # ---- the portal --------------------------------------------------------------------------------------------
+
+    async def tell_pages(self, replica: str, pages: int) -> None:
+        """Say how many pages are open at a replica of the portal; raises RedisAway."""
+        now, _ = await self._wires.call("TIME")
+        key = self._keys("").pages
+        await self._wires.calls([["HSET", key, replica, f"{pages} {now}"], ["EXPIRE", key, PAGES_KEPT]])
+
+    async def open_pages(self) -> dict[str, int]:
+        """Give the open pages by replica of the portal, and forget replicas that are gone; raises RedisAway."""
+        key = self._keys("").pages
+        (now, _), flat = await self._wires.calls([["TIME"], ["HGETALL", key]])
+        found, gone = dict[str, int](), list[str]()
+        for replica, said in pairs(flat).items():
+            pages, _, at = said.partition(" ")
+            if pages.isdigit() and at.isdigit() and int(now) - int(at) <= PAGES_TTL:
+                found[replica] = int(pages)
+            else:
+                gone.append(replica)
+        if gone:
+            await self._wires.call("HDEL", key, *gone)
+        return found
 
     # ---- users -------------------------------------------------------------------------------------------------
 
@@ -188,13 +250,18 @@ class DoorClient:
         """Tell whether the user is there: a Redis that was restarted may have lost it. Raises NoAcl, RedisAway."""
         return await acl(self._wires, "GETUSER", user_name(self._gateway, account)) is not None
 
-    async def make_desk_user(self, password: str) -> None:
-        """Make (or renew) the user of the front desk; raises NoAcl, RedisAway."""
-        await acl(self._wires, "SETUSER", desk_user_name(self._gateway), *desk_rules(self._gateway, password))
+    async def make_door_user(self, door: Door, password: str) -> None:
+        """Make (or renew) the user of a door; raises NoAcl, RedisAway."""
+        name = door_user_name(self._gateway, door)
+        await acl(self._wires, "SETUSER", name, *door_rules(self._gateway, door, password))
 
-    async def has_desk_user(self) -> bool:
-        """Tell whether the front desk's user is there; raises NoAcl, RedisAway."""
-        return await acl(self._wires, "GETUSER", desk_user_name(self._gateway)) is not None
+    async def delete_door_user(self, door: Door) -> None:
+        """Take a door's user away, and end its connections; raises NoAcl, RedisAway."""
+        await acl(self._wires, "DELUSER", door_user_name(self._gateway, door))
+
+    async def has_door_user(self, door: Door) -> bool:
+        """Tell whether a door's user is there; raises NoAcl, RedisAway."""
+        return await acl(self._wires, "GETUSER", door_user_name(self._gateway, door)) is not None
 
     async def save_users(self) -> bool:
         """Have Redis keep all users over a restart; False when it has no file for them (aclfile). Raises RedisAway."""

@@ -4,8 +4,8 @@ Part of the core driver; neonize has such timers itself.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from ponton_bridge.whatsapp import port
 
@@ -27,6 +27,17 @@ class Codes:
     def running(self) -> bool:
         """Tell whether a code is shown."""
         return self._timer is not None
+
+    def hear(self, kind: str, fields: Mapping[str, Any]) -> bool:
+        """Take an event of the core if it is about codes; tells whether it was."""
+        match kind:
+            case "QR":
+                self.begin(fields.get("Codes", ()))
+            case "RotateADVSecret":
+                self.rotate(str(fields.get("OldSecret", "")), str(fields.get("NewSecret", "")))
+            case _:
+                return False
+        return True
 
     def begin(self, codes: Sequence[str]) -> None:
         """Show a new set."""

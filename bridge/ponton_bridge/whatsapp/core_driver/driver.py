@@ -7,6 +7,7 @@ by itself what is linked; when the process ends, the next one connects where it 
 
 import asyncio
 import itertools
+import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ponton_bridge.model.address import Address
-from ponton_bridge.model.errors import OwnerError, PontonError, WhatsAppError
+from ponton_bridge.model.errors import PontonError, WhatsAppError
 from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp import failures, port
 from ponton_bridge.whatsapp.followup import Followup
@@ -46,9 +47,8 @@ CAPABILITIES: Final = port.Capabilities(
     name="core (whatsmeow 2026-09-21)",
     chosen_message_id=True,
     acknowledges=True,
-    passkey=False,
+    passkey=True,
     pair_by_number=True,
-    limits=("Accounts for which WhatsApp demands a passkey cannot be linked.",),
 )
 
 
@@ -160,17 +160,16 @@ class CoreDriver:
 
     def _heard(self, child: Child, frame: Frame) -> None:
         fields = frame.get("d") or {}
+        if self._codes.hear(str(frame.get("e")), fields):
+            return
         match frame.get("e"):
             case "Hello":
                 self._own = events.address(fields.get("ID"), fields.get("LID"))
                 if self._open:
                     self._spawn(self._connect(child))
                 return
-            case "QR":
-                self._codes.begin(fields.get("Codes", ()))
-                return
-            case "RotateADVSecret":
-                self._codes.rotate(str(fields.get("OldSecret", "")), str(fields.get("NewSecret", "")))
+            case "PairPasskeyConfirmation" if fields.get("SkipHandoffUX"):
+                self._spawn(self._confirm_unasked())
                 return
             case "Disconnected" if self._open and not self._linked and self._own is None:
                 self._codes_over()  # WhatsApp has hung up before anybody scanned
@@ -207,6 +206,8 @@ class CoreDriver:
             case port.Paired():
                 self._codes.stop()
                 self._own = event.own
+            case port.Code(kind=port.CodeKind.PASSKEY):  # the phone has scanned one
+                self._codes.stop()
             case port.PairingFailed():
                 self._over()
             case _:
@@ -272,9 +273,29 @@ class CoreDriver:
         except WhatsAppError:
             raise WhatsAppError(failures.NO_CODE) from None
 
-    async def passkey_answer(self, answer: str) -> None:  # noqa: ARG002 - the port's signature
-        """Refuse: the shard has no step for it yet."""
-        raise OwnerError("This bridge cannot answer WhatsApp's request for a passkey yet.")
+    async def passkey_answer(self, answer: str) -> None:
+        """Give the browser's answer on; the phone goes on from there."""
+        await self._passkey_call("passkey_response", answer=json.loads(answer))
+
+    async def passkey_confirm(self) -> None:
+        """Say that the codes are the same."""
+        await self._passkey_call("passkey_confirm")
+
+    async def _passkey_call(self, name: str, **arguments: object) -> None:
+        try:
+            await self._call(name, **arguments)
+        except port.NotConnected:
+            raise
+        except WhatsAppError:
+            raise WhatsAppError(failures.NOT_TAKEN) from None
+
+    async def _confirm_unasked(self) -> None:
+        """Go on where the answer was quick enough for WhatsApp to do without comparing codes."""
+        try:
+            await self.passkey_confirm()
+        except PontonError:
+            if self._open and not self._linked:
+                self._tell(port.PairingFailed(Reason.PASSKEY_FAILED))
 
     async def send(self, chat: Address, content: port.Content, *, message_id: str | None, seconds: float) -> port.Sent:
         """Send; one message of a chat at a time, in the order of the calls."""

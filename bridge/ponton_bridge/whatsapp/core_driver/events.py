@@ -14,6 +14,8 @@ from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp import jids, port
 from ponton_bridge.whatsapp.content import STRANGE, content
 
+from . import passkeys
+
 Fields = Mapping[str, Any]
 Events = list[port.Event]
 
@@ -178,8 +180,19 @@ def _not_paired(_event: Fields, _now: int) -> Events:
     return [port.PairingFailed(Reason.FAILED)]
 
 
-def _passkey(_event: Fields, _now: int) -> Events:
-    return [port.PairingFailed(Reason.PASSKEY_NEEDED)]
+def _passkey(event: Fields, _now: int) -> Events:
+    try:
+        return [port.Code(port.CodeKind.PASSKEY, *passkeys.request(event))]
+    except ODD:  # nobody can answer what cannot be read
+        return [port.PairingFailed(Reason.PASSKEY_FAILED)]
+
+
+def _compare(event: Fields, _now: int) -> Events:
+    return [port.Code(port.CodeKind.COMPARE, str(event["Code"]), 0.0)]
+
+
+def _passkey_failed(_event: Fields, _now: int) -> Events:
+    return [port.PairingFailed(Reason.PASSKEY_FAILED)]
 
 
 def _connected(event: Fields, _now: int) -> Events:
@@ -209,6 +222,8 @@ READERS: Final[dict[str, Callable[[Fields, int], Events]]] = {
     "PairSuccess": _paired,
     "PairError": _not_paired,
     "PairPasskeyRequest": _passkey,
+    "PairPasskeyConfirmation": _compare,
+    "PairPasskeyError": _passkey_failed,
     "Connected": _connected,
     "KeepAliveTimeout": _link(Reason.KEEPALIVE_LOST),
     "KeepAliveRestored": _link(Reason.CONNECTED),

@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 from urllib.parse import quote
 
 from ponton_bridge.model.address import Address
-from ponton_bridge.model.errors import OwnerError, PontonError
+from ponton_bridge.model.errors import HostError, PontonError
 from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp import failures, port
 from ponton_bridge.whatsapp.followup import Followup
@@ -51,6 +51,7 @@ QR_ENDS: Final = {  # whatsmeow's words for how linking by QR ended; "success" i
     "passkey-request": Reason.PASSKEY_NEEDED,
     "err-client-outdated": Reason.OUTDATED,
 }
+NO_PASSKEY: Final = "The driver that your host uses (neonize) cannot answer WhatsApp's request for a passkey."
 QR_GOES_ON: Final = frozenset({"success", "err-scanned-without-multidevice"})
 
 CAPABILITIES: Final = port.Capabilities(
@@ -62,7 +63,7 @@ CAPABILITIES: Final = port.Capabilities(
     limits=(
         "WhatsApp is told that a message arrived before the bridge has it on disk: a crash may lose some.",
         "A message that was sent without an answer cannot be sent again under the same id.",
-        "Accounts for which WhatsApp demands a passkey cannot be linked.",
+        "Accounts for which WhatsApp demands a passkey cannot be linked: that needs the WhatsApp core.",
         "A contact that could not read a message gets it again only until the bridge restarts.",
     ),
 )
@@ -267,7 +268,11 @@ class NeonizeDriver:
 
     async def passkey_answer(self, answer: str) -> None:  # noqa: ARG002 - the port's signature
         """Refuse: this library has no way to give the answer on."""
-        raise OwnerError("This bridge cannot answer WhatsApp's request for a passkey yet.")
+        raise HostError(NO_PASSKEY)
+
+    async def passkey_confirm(self) -> None:
+        """Refuse, as above."""
+        raise HostError(NO_PASSKEY)
 
     async def send(
         self,

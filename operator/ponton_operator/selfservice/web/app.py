@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ponton_operator.selfservice import languages, words
-from ponton_operator.selfservice.web import host, login, owner
+from ponton_operator.selfservice.web import host, login, oidc, owner, passkey
 from ponton_operator.selfservice.web.gate import Page, Visit, pass_gate
 from ponton_operator.selfservice.web.keep import fresh
 from ponton_operator.selfservice.web.settings import Portal, Site
@@ -26,6 +26,9 @@ PAGES: Final = (
     Page("/login", login.begin, "POST"),
     Page("/login/code", login.code_form),
     Page("/login/code", login.finish, "POST"),
+    Page("/login/answer", login.answered, part=True),
+    Page("/login/oidc", oidc.start),
+    Page("/login/oidc/back", oidc.back),
     Page("/logout", login.leave, "POST", owner=True),
     Page("/language", login.language, "POST"),
     Page("/account", owner.account, owner=True),
@@ -34,6 +37,11 @@ PAGES: Final = (
     Page("/account/code.svg", owner.picture, owner=True, part=True),
     Page("/account/export.json", owner.export, owner=True),
     Page("/account/export.zip", owner.export, owner=True),
+    Page("/account/passkey", passkey.how, owner=True),
+    Page("/account/passkey", passkey.paste, "POST", owner=True),
+    Page("/account/passkey/answer", passkey.arrive, owner=True),
+    Page("/account/passkey/answer", passkey.bring, "POST", owner=True),
+    Page("/account/passkey/compare", passkey.compare, "POST", owner=True),
     Page("/account/{verb}", owner.ask_first, owner=True),
     Page("/account/{verb}", owner.act, "POST", owner=True),
     Page("/host", host.accounts, owner=True, host=True),

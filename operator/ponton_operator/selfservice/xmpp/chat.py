@@ -8,9 +8,11 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 from ponton_bridge.model import xml
+from ponton_operator.selfservice.passkeys import PREFIX
 from ponton_operator.selfservice.service import Ask, Request
 
 MAX_TEXT: Final = 500  # characters of a text that is worth reading as a request
+MAX_ANSWER: Final = 4000  # the same of one that brings a passkey's answer, which has its own bound
 _YES: Final = frozenset({"yes", "ja", "oui"})
 _ALIASES: Final = {
     "register": Ask.REGISTER,
@@ -29,6 +31,10 @@ _ALIASES: Final = {
     "logout": Ask.UNLINK,
     "delete": Ask.DELETE,
     "unregister": Ask.DELETE,
+    "preferences": Ask.PREFERENCES,
+    "settings": Ask.PREFERENCES,
+    "set": Ask.PREFERENCES,
+    "passkey": Ask.PASSKEY,
     "export": Ask.EXPORT,
     "help": Ask.HELP,
     "?": Ask.HELP,
@@ -42,7 +48,8 @@ def read(owner: str, text: str) -> Request | None:
     >>> read("a@x.org", "pair +44 7700 900123")
     Request(owner='a@x.org', ask=<Ask.PAIR: 'pair'>, argument='+44 7700 900123', sure=False)
     """
-    match = _WORD.match(text[:MAX_TEXT])
+    text = text.lstrip()
+    match = _WORD.match(text[: MAX_ANSWER if text[: len(PREFIX)].lower() == PREFIX else MAX_TEXT])
     ask = _ALIASES.get(match[1].lower().rstrip(".!:,")) if match else None
     if match is None or ask is None:
         return None

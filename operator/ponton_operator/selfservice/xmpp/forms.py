@@ -19,6 +19,7 @@ class Field:
     kind: str = "text-single"
     value: str = ""
     required: bool = False
+    options: tuple[tuple[str, str], ...] = ()  # value and label, of a list
 
 
 def form(title: str, instructions: str, fields: Sequence[Field] = (), kind: str = "form") -> Element:
@@ -27,18 +28,20 @@ def form(title: str, instructions: str, fields: Sequence[Field] = (), kind: str 
     for field in fields:
         parts = [el("required", xml.DATA)] if field.required else []
         parts += [el("value", xml.DATA, field.value)] if field.value else []
+        for value, label in field.options:
+            parts.append(el("option", xml.DATA, el("value", xml.DATA, value), label=label))
         made.append(el("field", xml.DATA, *parts, var=field.var, type_=field.kind, label=field.label))
     return made
 
 
-def values(parent: Element) -> dict[str, str]:
+def values(parent: Element, most: int = MAX_VALUE) -> dict[str, str]:
     """Read the submitted values of the form in `parent`: first value of each field, cut to a bounded length."""
     found: dict[str, str] = {}
     submitted = xml.find(parent, "x", xml.DATA)
     for field in () if submitted is None else submitted.findall(f"{{{xml.DATA}}}field"):
         value = xml.text_of(field, "value", xml.DATA)
         if value is not None and (var := field.get("var")):
-            found[var] = value.strip()[:MAX_VALUE]
+            found[var] = value.strip()[:most]
     return found
 
 
