@@ -16,7 +16,7 @@ from tests.integration.portal_bed import Bed, browser, portal_bed
 from tests.unit.desk_world import ALICE
 
 BACK = "/login/oidc/back"
-PEOPLE = {
+PEOPLE: dict[str, dict[str, object]] = {
     "alice": {"xmpp": ALICE, "groups": ["staff"], "email": ALICE, "email_verified": True},
     "boss": {"xmpp": "boss@example.org", "groups": ["staff", "ponton-host"]},
     "nobody": {"xmpp": "", "groups": []},

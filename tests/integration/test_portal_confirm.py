@@ -200,7 +200,11 @@ class Speaker:
 async def desk_of(bed: Bed, speaker: Speaker) -> AsyncIterator[None]:
     """Run the front desk of a bed on its stream."""
     events: list[DeskEvent] = []
-    desk = Desk(DOMAIN, bed.portal.service, speaker, confirms=bed.confirms)
+
+    def send(stanza: Element) -> None:
+        assert speaker(stanza)
+
+    desk = Desk(DOMAIN, bed.portal.service, send, confirms=bed.confirms)
     running = asyncio.create_task(serve(speaker.stream, desk, lambda event, _error: events.append(event)))
     try:
         await until(lambda: DeskEvent.STREAM_OPENED in events, timeout=30, what="the stream")

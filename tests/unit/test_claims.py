@@ -1,5 +1,7 @@
 """What a login server says of somebody: which claims make an address and a role, and which make nobody."""
 
+from typing import Any
+
 import pytest
 
 from ponton_bridge.model.errors import Actor
@@ -99,7 +101,7 @@ def test_a_group_makes_one_of_the_hosts_people(groups: object, host: bool) -> No
 def test_groups_have_a_claim_of_the_hosts_choice_and_no_effect_without_it() -> None:
     """A path leads to it; without groups in the settings nobody is the host's by what a server says."""
     claims = {"preferred_username": "a", "realm_access": {"roles": ["boss"]}, "groups": ["boss"]}
-    told = {"groupsClaim": "realm_access.roles", "hostGroups": ["boss"]}
+    told: dict[str, Any] = {"groupsClaim": "realm_access.roles", "hostGroups": ["boss"]}
     assert identify(claims, settings(**told)).host
     assert not identify(claims, settings()).host
 

@@ -224,7 +224,7 @@ def test_the_portal_reaches_redis_and_the_api_server_and_nobody_else() -> None:
 def at_login(network: dict[str, Any] | None = None, **more: object) -> dict[str, Any]:
     """Make the portal's policy with a login server."""
     oidc = {"issuer": "https://login.example.org:8443/a", "clientId": "x", "jid": "{xmpp}", **more}
-    page = {"selfservice": {"portal": PAGE["selfservice"]["portal"] | {"oidc": oidc}}}
+    page: dict[str, Any] = {"selfservice": {"portal": PAGE["selfservice"]["portal"] | {"oidc": oidc}}}
     return policy("wa-portal", network=PEERS | (network or {}), **page)
 
 
@@ -242,7 +242,7 @@ def test_the_portal_reaches_its_login_server() -> None:
 def test_a_private_login_server_by_name_is_told() -> None:
     """Any address on its port has to be open then, until spec.network says where it is."""
     oidc = {"issuer": "https://login.example.org", "clientId": "x", "jid": "{xmpp}", "privateNetwork": True}
-    page = {"selfservice": {"portal": PAGE["selfservice"]["portal"] | {"oidc": oidc}}}
+    page: dict[str, Any] = {"selfservice": {"portal": PAGE["selfservice"]["portal"] | {"oidc": oidc}}}
     assert reaches(policy("wa-portal", network=PEERS, **page), "10.1.2.3", 443)
     assert ("loginServer",) == open_servers(private_login(gateway(network=PEERS, **page)))
     assert [] == private_login(gateway(**PAGE))

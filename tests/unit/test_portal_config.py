@@ -61,7 +61,7 @@ LOGIN = {"issuer": "https://login.example.org/realms/main", "clientId": "ponton"
 
 def test_the_secret_of_the_login_server_is_a_file(tmp_path: Path) -> None:
     """It comes among the portal's own secrets, as does the authority; what is not set is not looked for."""
-    page = {"url": "https://example.org", "oidc": LOGIN | {"clientSecretRef": REF, "caRef": REF}}
+    page: dict[str, object] = {"url": "https://example.org", "oidc": LOGIN | {"clientSecretRef": REF, "caRef": REF}}
     environment = told(tmp_path, page)
     assert {OIDC_SECRET: "a", OIDC_CA: "a"} == {
         file: ref.name for file, ref in portal_references(gateway(page)).items()
