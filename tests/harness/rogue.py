@@ -33,7 +33,9 @@ def key(name: str) -> RSAKey:
 class Rogue:
     """What it says: `metadata`, `token` (claims of the identity token) and `reply` are laid over what is right.
 
-    A value of None takes a field away. `signed_by` is another key than it shows, `password` one that all know. `codes` holds what was asked for, by code; `forms` what came to be exchanged.
+    A value of None takes a field away. `signed_by` is another key than it shows, `password` one that all know.
+
+    `codes` holds what was asked for, by code; `forms` what came to be exchanged.
     """
 
     issuer: str

@@ -1,10 +1,11 @@
 """Logging in at a login server: who gets in, and all that lets nobody in, each with its sentence and its word."""
 
+import base64
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 import pytest
 
@@ -104,7 +105,9 @@ async def test_an_owner_logs_in_at_the_login_server(scene: Scene) -> None:
     assert ALICE in person.text
     (form,) = scene.server.forms
     assert {"grant_type", "code", "redirect_uri", "code_verifier"} == set(form)
-    assert scene.server.headers[0]["Authorization"].startswith("Basic ")
+    kind, _, coded = scene.server.headers[0]["Authorization"].partition(" ")
+    given = [unquote_plus(part) for part in base64.b64decode(coded).decode().split(":")]
+    assert ("Basic", [CLIENT, SECRET]) == (kind, given)
     assert "oidc" == scene.events("logged_in")[0]["way"]
     for secret in (SECRET, "Alice", ALICE, form["code"], form["code_verifier"], person.cookie):
         assert secret not in scene.bed.log.getvalue()
