@@ -77,7 +77,7 @@ class Asks(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is told; `confirm`: ask again with yes, `deleting`: tell when done, `code`: show large, `asks`: what next."""
+    """What is told; `confirm`: ask again with yes, `deleting`: say when done, `code`: to show, `asks`: what then."""
 
     sentence: str
     confirm: bool = False
