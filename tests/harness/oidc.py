@@ -16,7 +16,7 @@ from tests.harness.redis import HOST, free_port
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ROOT / ".tools" / "oidc" / "node_modules"
-START = 60.0  # seconds to wait for "ready"; a start takes 1 s, a busy machine is slower
+START = 120.0  # seconds to wait for "ready"; a start takes 1 s, a busy machine is slower
 STOP = 5.0
 CLIENT, SECRET = "ponton", "a secret: of 100% tests+only"  # with all that a form would encode
 PUBLIC = "ponton-public"

@@ -70,6 +70,7 @@ async def test_a_stranger_reaches_nothing_of_an_owner(bed: Bed) -> None:
     assert before is alices(bed)
 
 
+@pytest.mark.timeout(300)  # some 200 logins
 async def test_another_owner_reaches_nothing_of_alice(bed: Bed) -> None:
     """Bob's requests at every route and method concern Bob only."""
     before = alices(bed)

@@ -49,7 +49,7 @@ async def back(visit: Visit) -> Response:
     try:
         kept = await portal.keep.finish_elsewhere(visit.cookie, state)
         if kept is None:
-            raise Refused(words.LOGIN_OLD)  # said with the others
+            raise Refused(words.LOGIN_OLD)
         code = asked.get("code", "")
         if "error" in asked or not 0 < len(code) <= _MAX_CODE or not await server.is_named(asked.get("iss", "")):
             raise Refused(words.PROVIDER_REFUSED)
