@@ -58,6 +58,7 @@ clients: ## Screenshots of Gajim, Dino and profanity talking to the gateway (nam
 	$(RUN) python -m tests.clients
 
 bench: core ## The figures that docs/ cite; about 20 minutes on a quiet machine
+	sh tests/setup.sh chromium
 	$(RUN) python -m tests.bench
 
 chaos: core ## Kills, freezes and cuts under messages both ways, with a checked history; SEED=N chooses another one

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"sync"
 	"time"
@@ -13,7 +14,6 @@ import (
 	"go.mau.fi/whatsmeow/appstate"
 	"go.mau.fi/whatsmeow/proto/waCompanionReg"
 	"go.mau.fi/whatsmeow/store"
-	"go.mau.fi/whatsmeow/store/sqlstore"
 	"go.mau.fi/whatsmeow/types"
 	"google.golang.org/protobuf/proto"
 )
@@ -37,8 +37,9 @@ var (
 // core is one account: its store, and at most one client on it.
 type core struct {
 	wire      *wire
-	container *sqlstore.Container
+	container *storage
 	mark      mark
+	http      *http.Client // to WhatsApp; nothing goes out before the disk has what it rests on
 
 	life      sync.Mutex // one connect or disconnect at a time
 	mu        sync.Mutex // guards what follows; never held while whatsmeow works, whose handlers take it
@@ -49,9 +50,10 @@ type core struct {
 	repairing bool      // and is being fetched again
 }
 
-func newCore(w *wire, container *sqlstore.Container, path string) *core {
+func newCore(w *wire, container *storage, path string) *core {
 	m := markOf(path)
-	return &core{wire: w, container: container, mark: m, unclean: m.set()}
+	way := &http.Client{Transport: container.disk.transport()}
+	return &core{wire: w, container: container, mark: m, http: way, unclean: m.set()}
 }
 
 // describe sets what the phone shows among its linked devices.
@@ -75,8 +77,11 @@ func myself(device *store.Device) object {
 }
 
 // newClient makes a client as this bridge wants it; docs/whatsapp-core.md says why for each switch.
-func newClient(device *store.Device) *whatsmeow.Client {
+func newClient(device *store.Device, way *http.Client) *whatsmeow.Client {
+	remember(device)
 	client := whatsmeow.NewClient(device, logger())
+	client.SetWebsocketHTTPClient(way)
+	client.SetPreLoginHTTPClient(way)
 	client.SynchronousAck = true
 	client.EnableDecryptedEventBuffer = true // without it a redelivery whose ratchet step is spent would be lost
 	client.UseRetryMessageStore = true
@@ -103,7 +108,7 @@ func (c *core) connect() error {
 	if err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
-	client := newClient(device)
+	client := newClient(device, c.http)
 	client.AddEventHandlerWithSuccessStatus(func(event any) bool { return c.heard(client, event) })
 	c.put(client)
 	if err := client.Connect(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sort"
@@ -16,7 +17,6 @@ import (
 	"go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
-	_ "modernc.org/sqlite"
 )
 
 func newTestCore(t *testing.T) (*core, shard, string) {
@@ -52,7 +52,7 @@ func TestSwitches(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := newClient(device)
+	client := newClient(device, http.DefaultClient)
 	for name, on := range map[string]bool{
 		"SynchronousAck": client.SynchronousAck, "EnableDecryptedEventBuffer": client.EnableDecryptedEventBuffer,
 		"UseRetryMessageStore": client.UseRetryMessageStore, "ManualHistorySyncDownload": client.ManualHistorySyncDownload,
@@ -87,7 +87,7 @@ func TestStoreIsDurable(t *testing.T) {
 	if _, err := os.Stat(path + "-wal"); err != nil {
 		t.Fatal("no write-ahead log", err)
 	}
-	if !strings.Contains(pragmas, "synchronous(FULL)") || !strings.Contains(pragmas, "_txlock=immediate") {
+	if !strings.Contains(pragmas, "synchronous(NORMAL)") || !strings.Contains(pragmas, "_txlock=immediate") {
 		t.Fatal(pragmas)
 	}
 }
@@ -154,14 +154,14 @@ func TestRepairsOneByOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	present := newClient(device)
+	present := newClient(device, http.DefaultClient)
 	c.put(present)
 	if c.repairs(present, true) {
 		t.Fatal("nothing was to be repaired")
 	}
 	c = newCore(c.wire, c.container, path)
 	c.put(present)
-	if c.repairs(newClient(device), true) || !c.repairs(present, true) || c.repairs(present, true) {
+	if c.repairs(newClient(device, http.DefaultClient), true) || !c.repairs(present, true) || c.repairs(present, true) {
 		t.Fatal("not one repair of the present client")
 	}
 	c.repairs(present, false)
@@ -208,7 +208,7 @@ func TestFormerClientIsNotHeard(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	former, present := newClient(device), newClient(device)
+	former, present := newClient(device, http.DefaultClient), newClient(device, http.DefaultClient)
 	c.put(former)
 	c.put(present)
 	if c.heard(former, &events.Message{}) || c.heard(former, &events.Connected{}) {

@@ -28,6 +28,8 @@ func (c *core) heard(client *whatsmeow.Client, event any) bool {
 	}
 	said := frameOf(event)
 	switch event.(type) {
+	case *events.PairSuccess: // the device has got its stores, and no message has come yet
+		remember(client.Store)
 	case *events.Connected:
 		said["d"] = myself(client.Store)
 		c.linked(client.Store.GetJID())

@@ -17,7 +17,6 @@ import (
 	"runtime"
 	"time"
 
-	"go.mau.fi/whatsmeow/store/sqlstore"
 	"golang.org/x/sys/unix"
 )
 
@@ -74,7 +73,7 @@ func run(fd int, path, name string) int {
 	return 0
 }
 
-func serve(conn net.Conn, container *sqlstore.Container, path, name string) {
+func serve(conn net.Conn, container *storage, path, name string) {
 	describe(name)
 	w := newWire(conn)
 	c := newCore(w, container, path)

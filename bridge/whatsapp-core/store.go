@@ -11,7 +11,7 @@ import (
 	"go.mau.fi/whatsmeow/store/sqlstore"
 	waLog "go.mau.fi/whatsmeow/util/log"
 	"golang.org/x/sys/unix"
-	_ "modernc.org/sqlite" // the driver "sqlite", in Go alone
+	sqlitedriver "modernc.org/sqlite" // in Go alone
 )
 
 const (
@@ -20,22 +20,30 @@ const (
 	mode        = 0o600
 )
 
-// FULL survives a power cut: a sending ratchet that was rolled back would use a key twice. Immediate transactions never
-// meet "database is locked" half way.
+// NORMAL, since `disk` waits for the disk itself, when it has to. Immediate transactions never meet "database is locked"
+// half way.
 const pragmas = "_txlock=immediate&_pragma=foreign_keys(1)&_pragma=busy_timeout(10000)" +
-	"&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)"
+	"&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)"
 
-func openStore(ctx context.Context, path string) (*sqlstore.Container, error) {
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+pragmas)
+// storage is whatsmeow's store and the file that it is in.
+type storage struct {
+	*sqlstore.Container
+	disk *disk
+}
+
+func openStore(ctx context.Context, path string) (*storage, error) {
+	connector, err := sqlitedriver.NewConnector("file:" + (&url.URL{Path: path}).EscapedPath() + "?" + pragmas)
 	if err != nil {
 		return nil, err
 	}
+	below := &disk{Connector: connector, log: path + "-wal"}
+	db := sql.OpenDB(below)
 	db.SetMaxOpenConns(connections)
 	container := sqlstore.NewWithDB(db, "sqlite", waLog.Noop)
 	if err := container.Upgrade(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return container, nil
+	return &storage{container, below}, nil
 }
 
 // lockStore makes this process the store's only core. A predecessor may still be dying, so it tries for a while.

@@ -44,11 +44,11 @@ def reached(cluster: Cluster, namespace: str, service: str, port: int, local: in
     """
     if box := cluster.box:
         address = cluster.get("-n", namespace, "service", service)["spec"]["clusterIP"]
-        way = (f"-pid={box.inside}", f"-to={address}:{port}", f"-listen=127.0.0.1:{local}")
-        line = [str(box.folder.bin / "forward"), *way]
+        line = [str(box.folder.bin / "forward"), f"-pid={box.inside}", f"-to={address}:{port}"]
+        line.append(f"-listen=127.0.0.1:{local}")
     else:
-        way = ("--address=127.0.0.1", "-n", namespace, f"svc/{service}", f"{local}:{port}")
-        line = cluster.command("port-forward", *way)
+        way = f"svc/{service}", f"{local}:{port}"
+        line = cluster.command("port-forward", "--address=127.0.0.1", "-n", namespace, *way)
     child = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         until(f"a way to the Service {service}", lambda: _answers(local), 20)

@@ -6,10 +6,11 @@ Used by the tests of the pages.
 import asyncio
 import io
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 from xml.etree.ElementTree import Element
 
@@ -25,6 +26,7 @@ from ponton_operator.resources.account import BridgeAccount, account_name
 from ponton_operator.resources.gateway import BridgeGateway
 from ponton_operator.selfservice.accounts import Change
 from ponton_operator.selfservice.web.settings import Portal
+from ponton_operator.selfservice.xmpp.confirm import Confirms
 from ponton_operator.selfservice.xmpp.orders import Orders
 from tests.harness.redis import RedisServer, free_port
 from tests.harness.visitor import Visitor, opened
@@ -53,9 +55,14 @@ class FollowedAccounts(MemoryAccounts):
 
 
 def gateway(
-    url: str, port: int, hosts: Sequence[str] = (), proxies: Sequence[str] = (), **selfservice: object
+    url: str,
+    port: int,
+    hosts: Sequence[str] = (),
+    proxies: Sequence[str] = (),
+    login: Mapping[str, object] = MappingProxyType({}),
+    **selfservice: object,
 ) -> BridgeGateway:
-    """Make the gateway."""
+    """Make the gateway; `login` are the portal's settings of how people log in."""
     ref = {"name": "a", "key": "b"}
     spec = {
         "domain": DOMAIN,
@@ -63,7 +70,7 @@ def gateway(
         "redis": {"urlRef": ref},
         "secrets": {"masterRef": ref},
         "selfservice": {
-            "portal": {"url": url, "port": port, "hosts": list(hosts), "proxies": list(proxies)},
+            "portal": {"url": url, "port": port, "hosts": list(hosts), "proxies": list(proxies), **login},
             **selfservice,
         },
     }
@@ -82,6 +89,7 @@ class Bed:
     accounts: FollowedAccounts
     said: list[Element]
     log: io.StringIO
+    confirms: Confirms
     deaf: bool = False
     browsers: list["Browser"] = field(default_factory=list)
 
@@ -141,26 +149,38 @@ class Browser(Visitor):
 
 @asynccontextmanager
 async def portal_bed(
-    redis: RedisServer, *, url: str = "", hosts: Sequence[str] = (), proxies: Sequence[str] = (), **selfservice: object
+    redis: RedisServer,
+    *,
+    url: str = "",
+    hosts: Sequence[str] = (),
+    proxies: Sequence[str] = (),
+    login: Mapping[str, object] = MappingProxyType({}),
+    port: int = 0,
+    secret: str = "",
+    speak: Callable[[Element], bool] = lambda _stanza: True,
+    **selfservice: object,
 ) -> AsyncIterator[Bed]:
-    """Run a portal until the block ends; `url` as browsers know it."""
-    port = free_port()
-    accounts, said, log = FollowedAccounts(), list[Element](), io.StringIO()
-    resource = gateway(url or f"http://127.0.0.1:{port}", port, hosts, proxies, **selfservice)
+    """Run a portal until the block ends; `url` as browsers know it, `secret` the one of the login server in `login`.
+
+    `speak` puts a stanza of the front desk on a stream, if there is one, and says whether it could.
+    """
+    port = port or free_port()
+    accounts, said, log, confirms = FollowedAccounts(), list[Element](), io.StringIO(), Confirms()
+    resource = gateway(url or f"http://127.0.0.1:{port}", port, hosts, proxies, login, **selfservice)
     assert resource.spec.selfservice.portal is not None
-    config = Config(resource, resource.spec.selfservice.portal, Path(), redis.url)
+    config = Config(resource, resource.spec.selfservice.portal, Path(), redis.url, oidc_secret=secret)
     portal = build(config, accounts, Log("debug", out=log), Metrics("portal", "0"))
     server = serving(config, portal)
-    bed = Bed(portal, port, Wire(redis.url), accounts, said, log)
+    bed = Bed(portal, port, Wire(redis.url), accounts, said, log, confirms)
 
     def send(stanza: Element) -> bool:
         said.append(stanza)
-        return not bed.deaf
+        return not bed.deaf and speak(stanza)
 
     tasks = [
         asyncio.create_task(server._serve()),
         asyncio.create_task(portal.live.run()),
-        asyncio.create_task(DeskInbox(redis.url, GATEWAY, Orders(DOMAIN, portal.service, send).handle).run()),
+        asyncio.create_task(DeskInbox(redis.url, GATEWAY, Orders(DOMAIN, portal.service, send, confirms).handle).run()),
     ]
     async with asyncio.timeout(SECONDS):
         while not server.started:  # noqa: ASYNC110  # the server tells nobody

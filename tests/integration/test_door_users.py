@@ -86,8 +86,8 @@ async def test_a_door_can_do_its_work(
 async def test_the_portal_can_keep_what_it_has_to(redis: RedisServer, users: DoorUsers) -> None:
     """Logins, sessions, notices, counts, live codes, and its word on open pages: nothing of it is refused."""
     keep, door, admin = Keep(pages(redis), "wa"), DoorClient(pages(redis), "wa"), Wire(redis.url)
-    code = await keep.begin("cookie", "alice@example.org")
-    assert await keep.begun("cookie")
+    code, transaction = await keep.begin("cookie", "alice@example.org")
+    assert ("alice@example.org", transaction) == await keep.begun("cookie")
     assert "alice@example.org" == await keep.finish("cookie", code)
     session = await keep.open("alice@example.org")
     found = await keep.session(session)
@@ -97,7 +97,7 @@ async def test_the_portal_can_keep_what_it_has_to(redis: RedisServer, users: Doo
     assert "told" == await keep.take(session)
     await keep.end(session, "alice@example.org")
     await keep.end_all("alice@example.org")
-    await admin.call("SET", Keys("wa", "acc-1").code, LiveCode("qr", "text", 0.0).to_json(), "EX", 20)
+    await admin.call("SET", Keys("wa", "acc-1").code, LiveCode("qr", "text", 1, 6, 0.0).to_json(), "EX", 20)
     assert {"acc-1"} == (await door.live_codes(["acc-1", "acc-2"])).keys()
     await door.tell_pages("pod-1", 7)
     control = DoorClient(redis.url, "wa")

@@ -22,6 +22,7 @@ from ponton_operator.plan.manifests_door import GATEWAY_FILE, Settings
 from ponton_operator.plan.manifests_portal import portal
 from ponton_operator.resources.account import account_name
 from ponton_operator.selfservice.service import AccountService, read_limits
+from ponton_operator.selfservice.xmpp.confirm import Confirms
 from ponton_operator.selfservice.xmpp.orders import Orders
 from tests.harness.kube_fake import KubeFake, kube_fake
 from tests.harness.prosody import free_ports
@@ -141,7 +142,8 @@ async def bed(tmp_path: Path) -> AsyncIterator[Bed]:
             made.said.append(stanza)
             return True
 
-        inbox = asyncio.create_task(DeskInbox(url, "wa", Orders("wa.example.org", service, send).handle).run())
+        orders = Orders("wa.example.org", service, send, Confirms())
+        inbox = asyncio.create_task(DeskInbox(url, "wa", orders.handle).run())
         yield made
         inbox.cancel()
         await asyncio.gather(inbox, return_exceptions=True)

@@ -1,19 +1,22 @@
 """The host's pages: who sees them, what they show of 10,000 accounts and how fast, and what their buttons do."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from ponton_bridge.coordination.contract import Happening, Heartbeat, Keys
+from ponton_bridge.core.day import BUCKET, Day
 from ponton_bridge.model.states import Reason
-from ponton_operator.resources.account import Desired, account_name
+from ponton_operator.resources.account import AccountStatus, Desired, RetryStatus, ShardStatus, account_name
+from ponton_operator.resources.base import moment
 from ponton_operator.selfservice import words
-from ponton_operator.selfservice.service import is_deleting
+from ponton_operator.selfservice.links import is_deleting
 from ponton_operator.selfservice.web.app import PAGES
 from tests.harness.redis import running_redis
-from tests.integration.portal_bed import BOB, Bed, Browser, browser, portal_bed
-from tests.unit.desk_world import ALICE, DOMAIN
+from tests.integration.portal_bed import BOB, GATEWAY, Bed, Browser, browser, portal_bed
+from tests.unit.desk_world import ALICE, DOMAIN, NOW
 from tests.unit.test_hosting import account
 
 ADMIN = "admin@example.org"
@@ -68,8 +71,73 @@ async def test_shows_all_accounts(bed: Bed) -> None:
     person = await host(bed)
     assert 'href="/host"' in person.text
     assert 200 == await person.get("/host")
-    for text in (ALICE, BOB, "<td>7</td>", "<td>70 MiB</td>", 'id="found">2 accounts'):
+    for text in (ALICE, BOB, "<td>7</td>", "<td>70 MiB</td>", 'id="found">2 accounts', 'id="logins">0.0<'):
         assert text in person.text
+
+
+async def test_shows_load_age_and_the_last_error(bed: Bed) -> None:
+    """Messages of the last five minutes, since when there is the account, how its process failed."""
+    now = time.time()
+    await leave_day(bed, [(now - BUCKET, 4)])
+    old = bed.accounts.accounts[NAME]
+    status = AccountStatus(
+        shard=ShardStatus(epoch=3, started=NOW, ended=NOW, exit_code=70), retry=RetryStatus(failures=4), epoch=3
+    )
+    made = old.metadata.model_copy(update={"creation_timestamp": moment(now - 3 * 86400 - 60)})
+    bed.accounts.accounts[NAME] = old.model_copy(update={"status": status, "metadata": made})
+    person = await host(bed)
+    while "exit code 70 · 4 in a row" not in person.text:  # the portal is told of the change in a moment
+        await person.get("/host")
+    for text in (">3 d</time>", "<td>4</td>", "<td>3</td>"):
+        assert text in person.text
+    await person.get(f"/host/account/{NAME}")
+    assert 'id="last-error">exit code 70 · 4 in a row<' in person.text
+
+
+async def test_shows_the_last_day_of_an_account(bed: Bed) -> None:
+    """Three plots, each with its figures in words; an account that never ran has none."""
+    now = time.time()
+    await leave_day(bed, [(now - 3 * BUCKET, 4), (now - 2 * BUCKET, 19), (now - BUCKET, 1)])
+    person = await host(bed)
+    await person.get(f"/host/account/{NAME}")
+    for name in ("messages", "waiting", "memory"):
+        assert f'<svg class="plot" id="plot-{name}"' in person.text
+    assert "Latest 1, highest 19, lowest 1." in person.text
+    assert "Latest 70, highest 70, lowest 70." in person.text
+    await person.get(f"/host/account/{account_name(DOMAIN, BOB)}")
+    assert "<svg" not in person.text
+    assert 3 == person.text.count("Nothing is known: the bridge of this account did not run")
+
+
+async def test_shows_what_happened_to_an_account(bed: Bed) -> None:
+    """What the control plane told, and who of the host did what, newest first; nobody of the host is in Redis."""
+    await bed.portal.door.record([
+        (NAME, Happening(NOW.timestamp(), state="Running Connected", turned="Ready=True Paired=True")),
+        (NAME, Happening(NOW.timestamp() + 60, ended="70", started=17, tier="large")),
+    ])  # fmt: skip
+    person = await host(bed)
+    await person.get(f"/host/account/{NAME}")
+    await person.post(f"/host/account/{NAME}/park")
+    await person.get(f"/host/account/{NAME}")
+    told = [
+        f"park, by {ADMIN}", "exit code 70", "epoch 17", "size large", "State: Running · Connected",
+        "Ready: True, Paired: True",
+    ]  # fmt: skip
+    places = [person.text.index(text, person.text.index('id="history"')) for text in told]
+    assert sorted(places) == places
+    stored = await bed.redis.call("XRANGE", Keys(GATEWAY, NAME).history, "-", "+")
+    assert ADMIN not in str(stored)
+    await person.get(f"/host/account/{account_name(DOMAIN, BOB)}")
+    assert "Nothing is known yet." in person.text
+
+
+async def leave_day(bed: Bed, messages: Sequence[tuple[float, int]]) -> None:
+    """Let Alice's shard have counted so many messages at these times."""
+    day, total = Day(), 0
+    for at, count in messages:
+        total += count
+        day.note(Heartbeat(1, "i", at, sent=total, rss=70 * 1024))
+    await bed.redis.call("SET", Keys(GATEWAY, NAME).day, day.to_text())
 
 
 async def test_finds_an_owner_without_an_address_in_the_url(bed: Bed) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import time
 import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -10,13 +11,15 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from ponton_bridge.coordination.contract import LiveCode, Verb
+from ponton_bridge.coordination.contract import Happening, Heartbeat, Keys, LiveCode, Verb
+from ponton_bridge.core.day import BUCKET, Day
 from ponton_bridge.model.states import TABLE, Reason
+from ponton_operator.plan.preferences import chosen
 from ponton_operator.resources.account import Desired, account_name
-from ponton_operator.selfservice import languages, words
-from ponton_operator.selfservice.service import is_deleting
+from ponton_operator.selfservice import languages, service, words
+from ponton_operator.selfservice.links import is_deleting
 from tests.harness.redis import running_redis
-from tests.integration.portal_bed import BOB, SECONDS, Bed, Browser, browser, portal_bed
+from tests.integration.portal_bed import BOB, GATEWAY, SECONDS, Bed, Browser, browser, portal_bed
 from tests.unit.desk_world import ALICE, DOMAIN
 
 NAME = account_name(DOMAIN, ALICE)
@@ -206,9 +209,36 @@ async def test_what_the_host_stopped_has_no_buttons_but_copy_and_delete(bed: Bed
     await bed.accounts.create(ALICE)
     await bed.accounts.patch(NAME, desired=Desired.STOPPED)
     person = await browser(bed).log_in()
-    assert {"do-delete", "do-json", "do-zip"} == {
+    assert {"do-preferences", "do-delete", "do-json", "do-zip"} == {
         part.partition('"')[0] for part in person.text.split(' id="')[1:] if part.startswith("do-")
     }
+
+
+async def test_preferences_are_a_form_that_is_kept(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Boxes show what holds; what is not ticked is off, and a page that was not the form changes nothing."""
+    monkeypatch.setattr(service, "ANSWER_SECONDS", 0.1)
+    await bed.accounts.create(ALICE)
+    person = await browser(bed).log_in()
+    await person.get("/account/preferences")
+    assert 3 == person.text.count(' value="yes" checked>')
+    assert 303 == await person.post("/account/preferences")
+    assert chosen(bed.accounts.accounts[NAME].spec.preferences)["typing"]
+    await person.get("/account/preferences")
+    assert 303 == await person.post("/account/preferences", chosen="yes", receipts="yes", presence="yes")
+    await person.get("/account")
+    assert words.CHOICE_LATER in person.text  # no bridge has heard of it
+    assert {"receipts": True, "typing": False, "presence": True} == chosen(bed.accounts.accounts[NAME].spec.preferences)
+    assert [Verb.CHOOSE] == await bed.asked(ALICE)
+    await person.get("/account/preferences")
+    assert 'id="choose-typing" name="typing" value="yes">' in person.text
+    assert 2 == person.text.count(' value="yes" checked>')
+
+
+async def test_preferences_of_nobody_are_told_in_words(bed: Bed) -> None:
+    """Without an account there is nothing to choose."""
+    person = await browser(bed).log_in()
+    assert 400 == await person.get("/account/preferences")
+    assert words.off_chat(words.NOT_REGISTERED) in person.text
 
 
 async def test_gives_a_copy_of_what_is_stored(bed: Bed) -> None:
@@ -216,8 +246,16 @@ async def test_gives_a_copy_of_what_is_stored(bed: Bed) -> None:
     await bed.accounts.create(ALICE)
     await bed.beat(ALICE, Reason.CONNECTED)
     person = await browser(bed).log_in()
+    day = Day()
+    day.note(Heartbeat(1, "i", time.time() - BUCKET, sent=5))
+    await bed.redis.call("SET", Keys(GATEWAY, NAME).day, day.to_text())
+    await bed.portal.door.record([(NAME, Happening(1_795_000_000.0, state="Running Connected"))])
     await person.get("/account/export.json")
-    assert ALICE == json.loads(person.body)["account"]["spec"]["owner"]
+    copy = json.loads(person.body)
+    assert ALICE == copy["account"]["spec"]["owner"]
+    assert copy["account"]["spec"]["preferences"]["readReceipts"]
+    assert "5" == copy["last day"]["messages"].split(" ")[-1]
+    assert ["2026-11-18T11:06:40+00:00 state: Running Connected"] == copy["what happened"]
     assert 'attachment; filename="ponton.json"' == person.headers["Content-Disposition"]
     await person.get("/account/export.zip")
     with zipfile.ZipFile(io.BytesIO(person.body)) as archive:

@@ -19,7 +19,7 @@ from tests.unit.desk_world import ALICE, DOMAIN
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 PATHS = sorted({page.path for page in PAGES if "{" not in page.path} | {f"/account/{verb}" for verb in VERBS})
-OPEN = {"/", "/login", "/login/code", "/language"}
+OPEN = {"/", "/login", "/login/answer", "/login/code", "/login/oidc", "/login/oidc/back", "/language"}
 ELSEWHERE = (
     "/account/nonsense",
     "/nonsense",

@@ -30,9 +30,9 @@ LIBRARY_FILE = "neonize-linux"  # how the library's file name begins
 CONFIG_VARIABLE = "SANDBOX_CONFIG"
 # The core as `make core` builds it for tests: it takes the root key of SANDBOX_ROOT, and is found first on the path.
 CORE_FOLDER = Path(__file__).resolve().parents[2] / ".tools" / "core-sandbox"
+CORE_PROGRAM = "ponton-whatsapp"
 ROOT_VARIABLE = "SANDBOX_ROOT"
 DRIVER_VARIABLE = "SANDBOX_DRIVER"  # core or neonize: what shards are to use, for a whole run of tests, demo or chaos
-USUAL_DRIVER = "neonize"  # of a run that says nothing; what is particular to one driver names it
 OPTIONS_WITH_VALUE = frozenset({"-X", "-W"})  # of the interpreter, when they stand before the program
 
 
@@ -71,8 +71,9 @@ def sandboxed(argv: Sequence[str], env: Mapping[str, str], config: str | Path) -
 
 
 def driver() -> str:
-    """The WhatsApp driver of this run's shards, where their test says nothing else."""
-    return os.environ.get(DRIVER_VARIABLE, USUAL_DRIVER)
+    """The WhatsApp driver of this run's shards, where their test says nothing else: the core, if it is built."""
+    usual = "core" if (CORE_FOLDER / CORE_PROGRAM).exists() else "neonize"
+    return os.environ.get(DRIVER_VARIABLE) or usual
 
 
 def environment(env: Mapping[str, str], config: str | Path) -> dict[str, str]:

@@ -32,7 +32,7 @@ ERRORS: Final = {"OwnerError": None, "HostError": None, "WhatsAppError": None}
 RAISING: Final = ("model/jid.py", "model/address.py", "coordination/client/wire.py", "core/passkey.py")
 DATE: Final = datetime(2026, 1, 1, tzinfo=UTC)  # so that the same sentences make the same files
 CHAT_ONLY: Final = frozenset({
-    "HELP", "HELP_PAGE", "WELCOME", "ASK_HELP", "UNKNOWN", "NOT_SERVED", "AWAY",
+    "HELP", "HELP_PAGE", "WELCOME", "ASK_HELP", "UNKNOWN", "NOT_SERVED", "AWAY", "CHOICES_NOW",
     "PASSKEY_ASKED", "PASSKEY_PAGE", "PASSKEY_HOW", "PASSKEY_PHONE_ONLY",
 })  # fmt: skip
 Message = str | tuple[str, str]

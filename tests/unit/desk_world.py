@@ -1,12 +1,13 @@
 """A gateway in memory for the front desk's tests: accounts in a dictionary, shards that answer as told."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element
 
-from ponton_bridge.coordination.contract import Heartbeat, LiveCode, Result, Verb
+from ponton_bridge.coordination.contract import Happening, Heartbeat, LiveCode, Result, Verb
+from ponton_bridge.core.day import Day
 from ponton_bridge.model.states import Reason
 from ponton_operator.resources.account import (
     AccountSpec,
@@ -105,6 +106,7 @@ class ScriptedShards:
     asked: list[tuple[str, str]] = field(default_factory=list)
     answer: Result | None = None
     reason: Reason | None = None
+    day: Day | None = None
     code: LiveCode | None = None
 
     async def command(self, account: str, verb: str, argument: str, seconds: float, keep: float) -> Result | None:
@@ -119,6 +121,13 @@ class ScriptedShards:
         if self.reason is None:
             return None
         return Heartbeat(epoch=1, instance=account, time=0.0, reason=self.reason.value)
+
+    async def days(self, accounts: Sequence[str]) -> dict[str, Day]:
+        return dict.fromkeys(accounts, self.day) if self.day else {}
+
+    async def history(self, account: str) -> list[Happening]:
+        assert account.startswith("acc-")
+        return []
 
 
 class World:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ponton_bridge.coordination.client.door import DoorClient, RedisAway
-from ponton_bridge.coordination.contract import Heartbeat
+from ponton_bridge.coordination.contract import Happening, Heartbeat
 from ponton_bridge.shard.logs import Log
 from ponton_operator.cluster.kube_api import KubeApi
 from ponton_operator.cluster.kube_beats import Beats
@@ -150,6 +150,7 @@ class FakeDoor(DoorClient):
     def __init__(self, beats: dict[str, Heartbeat], asked: list[int]) -> None:  # no connection is opened
         self.beats = beats
         self.asked = asked
+        self.happened: list[tuple[str, Happening]] = []
         self.closed = False
         self.open: dict[str, int] | None = {}
 
@@ -157,6 +158,10 @@ class FakeDoor(DoorClient):
         """Give those that there are."""
         self.asked.append(len(accounts))
         return {name: self.beats[name] for name in accounts if name in self.beats}
+
+    async def record(self, happened: Sequence[tuple[str, Happening]]) -> None:
+        """Keep them."""
+        self.happened += happened
 
     async def open_pages(self) -> dict[str, int]:
         """Give what replicas of the portal say."""

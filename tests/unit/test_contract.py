@@ -15,7 +15,7 @@ VALUES = (Command, Heartbeat, LiveCode, Result, StateChange)
 def test_an_account_has_a_room_of_its_own() -> None:
     """Every name of an account begins with its prefix, and no other account's does."""
     keys = Keys("gw", "acc-1")
-    own = [keys.fence, keys.lease, keys.heartbeat, keys.commands, keys.result("x"), keys.code, keys.state]
+    own = [keys.fence, keys.lease, keys.heartbeat, keys.day, keys.commands, keys.result("x"), keys.code, keys.state]
     assert len(set(own)) == len(own)
     assert all(name.startswith(keys.prefix) for name in own)
     for other in (Keys("gw", "acc-11"), Keys("gw", "acc"), Keys("gw2", "acc-1"), Keys("gw", "")):

@@ -12,6 +12,7 @@ from ponton_operator.resources.account import Desired, account_name
 from ponton_operator.selfservice import export, words
 from ponton_operator.selfservice.service import AccountService, Ask, Limits, Request
 from ponton_operator.selfservice.xmpp import commands
+from ponton_operator.selfservice.xmpp.confirm import Confirms
 from ponton_operator.selfservice.xmpp.orders import Orders
 from tests.unit.desk_world import ALICE, DOMAIN, World
 
@@ -28,7 +29,8 @@ class Spoken:
 
     def __init__(self) -> None:
         self.world, self.sent, self.open = World(), list[Element](), True
-        self.orders = Orders(DOMAIN, self.world.service, self.send)
+        self.confirms = Confirms()
+        self.orders = Orders(DOMAIN, self.world.service, self.send, self.confirms)
 
     def send(self, stanza: Element) -> bool:
         """Take a stanza."""

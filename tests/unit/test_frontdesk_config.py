@@ -8,7 +8,8 @@ import pytest
 from ponton_bridge.shard.logs import Log
 from ponton_operator.cluster.kube_errors import KubeError
 from ponton_operator.plan.desk_epochs import write_stock
-from ponton_operator.plan.manifests_desk import EPOCHS, Settings, front_desk, gateway_file
+from ponton_operator.plan.manifests_desk import EPOCHS, front_desk
+from ponton_operator.plan.manifests_door import Settings, gateway_file
 from ponton_operator.plan.secrets import front_desk_secret
 from ponton_operator.programs.frontdesk import BadConfiguration, read_config
 from ponton_operator.programs.frontdesk_cluster import EpochsSpent, Stock, main, read_place
@@ -19,7 +20,7 @@ TOLD = {"PONTON_NAMESPACE": "bridges", "PONTON_POD": "desk-1", "PONTON_LEASE": "
 
 def pod_environment(root: Path) -> dict[str, str]:
     """Give the environment of the pod that the plan makes, its files below a folder."""
-    (root / "gateway.yaml").write_text(gateway_file(gateway()))
+    (root / "gateway.yaml").write_text(gateway_file(gateway(), gateway().spec.selfservice))
     (root / "redis-url").write_text("redis://desk:pw@192.0.2.20/0\n")
     manifests = front_desk(gateway(), Settings("operator:1"), {EPOCHS: "{}"})
     variables = find(manifests, "Deployment")["spec"]["template"]["spec"]["containers"][0]["env"]

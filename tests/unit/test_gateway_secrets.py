@@ -10,6 +10,7 @@ import pytest
 from ponton_operator.cluster.gateway_secrets import GatewaySecrets, SecretMissing, SecretUnusable, read_secrets
 from ponton_operator.cluster.kube_api import KubeApi
 from ponton_operator.cluster.kube_errors import Unavailable
+from ponton_operator.plan.environment import portal_references
 from ponton_operator.resources.gateway import BridgeGateway
 from tests.harness.kube_fake import KubeFake, Refused, kube_fake
 from tests.unit.gateway_world import MASTER, gateway
@@ -128,3 +129,18 @@ async def test_its_looks_show_no_secret(bed: Bed) -> None:
     """What a crash may print of it holds none."""
     found = await bed.read()
     assert not any(text in repr(found) for text in (MASTER, "word@", "t" * 16))
+
+
+async def test_the_login_servers_secrets_are_asked_for(bed: Bed) -> None:
+    """A client secret may be any text, an authority has to be one; what is missing is the host's to add."""
+    refs = {"clientSecretRef": {"name": "cas", "key": "login"}, "caRef": {"name": "cas", "key": "upload"}}
+    oidc = {"issuer": "https://login.example.org", "clientId": "ponton", "jid": "{xmpp}", **refs}
+    resource = gateway(selfservice={"portal": {"url": "https://example.org", "oidc": oidc}})
+    assert ("Secret cas: it has no key login.",) == (await bed.read(resource)).problems
+    bed.secret("cas", login="short", upload="none")
+    assert ("Secret cas: its key upload is no certificate (PEM).",) == (await bed.read(resource)).problems
+    bed.secret("cas", login="short", upload=PEM)
+    found = await bed.read(resource)
+    assert {"oidc-secret": "short", "oidc-ca.pem": PEM} == {
+        name: found.read(ref) for name, ref in portal_references(resource).items()
+    }

@@ -7,9 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ponton_bridge.model.states import Phase, Reason
-from ponton_operator.resources.account import AccountSpec, AccountStatus, BridgeAccount, Desired, GatewayRef
+from ponton_operator.resources.account import (
+    AccountSpec,
+    AccountStatus,
+    BridgeAccount,
+    Desired,
+    GatewayRef,
+    RetryStatus,
+    ShardStatus,
+)
 from ponton_operator.resources.base import Condition, Metadata, Truth
-from ponton_operator.selfservice.hosting import ROWS, Choice, Deed, do, overview, table
+from ponton_operator.selfservice.hosting import LOGINS, ROWS, Choice, Deed, LastError, do, last_error, overview, table
 from tests.unit.desk_world import ALICE, NOW, MemoryAccounts
 
 
@@ -71,6 +79,43 @@ def test_a_wave_of_bans_is_seen() -> None:
     seen = overview([account(n, banned=True) for n in range(3)], NOW.timestamp() + 60)
     assert seen.alarms.bans
     assert not overview([account(n, banned=True) for n in range(3)], NOW.timestamp() + 7200).alarms.bans
+
+
+def turned(account: BridgeAccount, truth: Truth, ago: float) -> BridgeAccount:
+    """Give the account as it is when its link with WhatsApp turned so many seconds before NOW."""
+    when = NOW - timedelta(seconds=ago)
+    condition = Condition(type="WhatsAppConnected", status=truth, reason="Connected", last_transition_time=when)
+    return account.model_copy(update={"status": account.status.model_copy(update={"conditions": (condition,)})})
+
+
+def test_counts_logins_a_minute() -> None:
+    """Links that came up within the last minutes; those that went down, or came up before, are none."""
+    accounts = [turned(account(n), Truth.TRUE, 10.0 * n) for n in range(10)]
+    accounts += [turned(account(11), Truth.FALSE, 10.0), turned(account(12), Truth.TRUE, LOGINS)]
+    assert 10 * 60 / LOGINS == overview(accounts, NOW.timestamp()).logins
+    assert 0 == overview([], NOW.timestamp()).logins
+
+
+@pytest.mark.parametrize(
+    ("code", "failures", "expected"),
+    [
+        (None, 0, None),
+        (0, 0, None),
+        (70, 3, LastError(70, 3)),
+        (-9, 0, LastError(-9, 0)),
+        (None, 2, LastError(None, 2)),
+    ],
+)
+def test_says_how_a_shard_failed_last(code: int | None, failures: int, expected: LastError | None) -> None:
+    """A clean end is no error; an end that was not seen still counts as a failure."""
+    shard = ShardStatus(epoch=1, started=NOW, exit_code=code)
+    status = AccountStatus(shard=shard, retry=RetryStatus(failures=failures))
+    assert expected == last_error(account(1).model_copy(update={"status": status}))
+
+
+def test_an_account_that_never_ran_has_no_error() -> None:
+    """Without a shard there is nothing to say."""
+    assert None is last_error(account(1))
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.sandbox import launch
+
 ROOT = Path(__file__).parents[2]
 RELEASED = ("bridge/Containerfile", "operator/Containerfile")
 SANDBOX = "tests/sandbox/Containerfile"
+CORES = {"bridge/Containerfile": "/src/core", SANDBOX: "/src/core-sandbox"}  # and where the WhatsApp core is built
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
@@ -34,9 +37,13 @@ def words(requirements: list[str]) -> set[str]:
 
 @pytest.mark.parametrize("name", RELEASED)
 def test_a_release_holds_nothing_of_the_sandbox(name: str) -> None:
-    """It is built from wheels alone; the wheel of Ponton has its two packages, and tests is none of them."""
+    """It is built from wheels, and the core's sources for a shard; Ponton's wheel has two packages, none of tests."""
     copies = [line for line in steps(name) if line.startswith(("COPY ", "ADD "))]
-    assert ["COPY wheels /wheels", "COPY --from=build /opt/ponton /opt/ponton"] == copies
+    expected = ["COPY wheels /wheels", "COPY --from=build /opt/ponton /opt/ponton"]
+    if name == RELEASED[0]:
+        program = "COPY --from=core /src/core/ponton-whatsapp /opt/ponton/bin/ponton-whatsapp"
+        expected = ["COPY bridge/whatsapp-core /src", *expected, program]
+    assert expected == copies
     assert not any("sandbox" in line or "tests/" in line.replace("(test|tests|", "") for line in steps(name))
     assert ["bridge/ponton_bridge", "operator/ponton_operator"] == (
         PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
@@ -50,7 +57,8 @@ def test_an_image_runs_as_nobody_and_writes_no_bytecode(name: str) -> None:
     assert "USER 65532:65532" in lines
     assert "PYTHONDONTWRITEBYTECODE=1" in next(line for line in lines if line.startswith("ENV "))
     assert "ARG BASE=docker.io/library/python:3.11-slim-bookworm" == steps(name)[0]
-    assert ["FROM ${BASE} AS build", "FROM ${BASE}"] == [line for line in steps(name) if line.startswith("FROM ")]
+    stages = ["FROM ${GO} AS core"] * (name in CORES) + ["FROM ${BASE} AS build", "FROM ${BASE}"]
+    assert stages == [line for line in steps(name) if line.startswith("FROM ")]
     assert lines.index("USER 65532:65532") > max(
         i for i, line in enumerate(lines) if line.startswith(("RUN ", "COPY "))
     )
@@ -88,7 +96,29 @@ def test_a_build_sees_wheels_and_the_sandbox_only() -> None:
     """Whatever else lies in a checkout (secrets, demos) cannot get into an image."""
     lines = (ROOT / ".containerignore").read_text(encoding="utf-8").splitlines()
     assert "*" == lines[1]
-    assert {"wheels", "tests", "tests/__init__.py", "tests/sandbox"} == {line[1:] for line in lines if line[:1] == "!"}
+    seen = {"wheels", "bridge", "bridge/whatsapp-core", "tests", "tests/__init__.py", "tests/sandbox"}
+    assert seen == {line[1:] for line in lines if line[:1] == "!"}
+    assert {"*", "bridge/*", "bridge/whatsapp-core/build", "tests/*", "**/__pycache__"} == {
+        line for line in lines[1:] if line[:1] != "!"
+    }
+
+
+@pytest.mark.parametrize(("name", "folder"), CORES.items(), ids=["release", "sandbox"])
+def test_the_core_is_built_in_a_stage_of_its_own(name: str, folder: str) -> None:
+    """From its sources, unless the context brings it; what trusts the sandbox is in the sandbox's image alone."""
+    (line,) = [line for line in steps(name) if "build.sh" in line]
+    program = f"{folder}/ponton-whatsapp"
+    tag = " sandbox" if name == SANDBOX else ""
+    assert f"RUN [ -x {program} ] || sh /src/build.sh {program}{tag}" == line
+    (version,) = re.findall(r"^go (\d+\.\d+)", (ROOT / "bridge/whatsapp-core/go.mod").read_text(), flags=re.MULTILINE)
+    assert f"ARG GO=docker.io/library/golang:{version}-bookworm" == steps(name)[1]
+
+
+def test_the_sandbox_finds_its_core_where_its_launcher_looks() -> None:
+    """The launcher's folder, seen from where the image has the launcher."""
+    inside = launch.CORE_FOLDER.relative_to(ROOT)
+    assert f"COPY --from=core /src/core-sandbox /opt/sandbox/{inside}" in final(SANDBOX)
+    assert "COPY tests/sandbox /opt/sandbox/tests/sandbox" in steps(SANDBOX)
 
 
 @pytest.mark.parametrize("name", RELEASED)

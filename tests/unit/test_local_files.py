@@ -10,7 +10,7 @@ import pytest
 from ponton_operator.cluster.local_files import MAX_SECRET, Secrets, SecretUnreadable, empty, remove, write_whole
 from ponton_operator.cluster.local_layout import Home
 from ponton_operator.cluster.local_logs import BoundedLog
-from ponton_operator.resources.gateway import SecretRef
+from ponton_operator.resources.base import SecretRef
 
 REF = SecretRef(name="prosody", key="master")
 

@@ -11,6 +11,7 @@ from ponton_operator.plan.manifests_network import (
     BadAddress,
     open_servers,
     policies,
+    private_login,
     server_of,
     shard_servers,
 )
@@ -218,6 +219,36 @@ def test_the_portal_reaches_redis_and_the_api_server_and_nobody_else() -> None:
     for address, port in (("192.0.2.10", 5348), ("203.0.113.9", 443), ("203.0.113.9", 5222), ("192.0.2.20", 6379)):
         assert not reaches(made, address, port), (address, port)
     assert 3 == len(made["spec"]["egress"])
+
+
+def at_login(network: dict[str, Any] | None = None, **more: object) -> dict[str, Any]:
+    """Make the portal's policy with a login server."""
+    oidc = {"issuer": "https://login.example.org:8443/a", "clientId": "x", "jid": "{xmpp}", **more}
+    page: dict[str, Any] = {"selfservice": {"portal": PAGE["selfservice"]["portal"] | {"oidc": oidc}}}
+    return policy("wa-portal", network=PEERS | (network or {}), **page)
+
+
+def test_the_portal_reaches_its_login_server() -> None:
+    """At public addresses on its port; where the host says that it is, there alone."""
+    made = at_login()
+    assert reaches(made, "203.0.114.9", 8443)
+    for address, port in (("203.0.114.9", 443), ("10.1.2.3", 8443), ("169.254.169.254", 8443)):
+        assert not reaches(made, address, port), (address, port)
+    named = at_login({"loginServer": {"cidr": "10.1.2.3/32"}})
+    assert reaches(named, "10.1.2.3", 8443)
+    assert not reaches(named, "203.0.114.9", 8443)
+
+
+def test_a_private_login_server_by_name_is_told() -> None:
+    """Any address on its port has to be open then, until spec.network says where it is."""
+    oidc = {"issuer": "https://login.example.org", "clientId": "x", "jid": "{xmpp}", "privateNetwork": True}
+    page: dict[str, Any] = {"selfservice": {"portal": PAGE["selfservice"]["portal"] | {"oidc": oidc}}}
+    assert reaches(policy("wa-portal", network=PEERS, **page), "10.1.2.3", 443)
+    assert ("loginServer",) == open_servers(private_login(gateway(network=PEERS, **page)))
+    assert [] == private_login(gateway(**PAGE))
+    assert [] == private_login(gateway())
+    known = PEERS | {"loginServer": {"cidr": "10.1.2.3/32"}}
+    assert () == open_servers(private_login(gateway(network=known, **page)))
 
 
 def test_without_a_portal_there_is_no_policy_for_it() -> None:

@@ -1,6 +1,9 @@
-"""What a shard's library reads at exec only is in the environment that the control plane gives it."""
+"""What a shard is told about WhatsApp's libraries: what one reads at exec only, and which of them is wanted."""
 
+import json
 from datetime import UTC, datetime
+
+import pytest
 
 from ponton_bridge.whatsapp.neonize_driver.environment import MUST, WANTED, lacking
 from ponton_operator.plan.environment import Places, shard_environment
@@ -37,3 +40,15 @@ def test_names_no_owner_in_the_environment() -> None:
     """The owner's JID is in a secret file, never in an environment that other tools may show."""
     told = shard_environment(yamlfile.load(BridgeGateway, GATEWAY), ACCOUNT, 7, "i", Places("/store", "/secrets"))
     assert not [value for value in told.values() if "alice" in value]
+
+
+@pytest.mark.parametrize(
+    ("shard", "told"),
+    [({}, None), ({"driver": "Auto"}, None), ({"driver": "Core"}, "core"), ({"driver": "Neonize"}, "neonize")],
+    ids=["nothing said", "Auto", "Core", "Neonize"],
+)
+def test_tells_the_driver_that_the_host_has_chosen(shard: dict[str, object], told: str | None) -> None:
+    """In the words of the shard's own setting; where the host leaves it open the shard looks what is installed."""
+    gateway = yamlfile.load(BridgeGateway, GATEWAY + f"  shard: {json.dumps(shard)}\n")
+    given = shard_environment(gateway, ACCOUNT, 7, "i", Places("/store", "/secrets"))
+    assert told == given.get("PONTON_WHATSAPP")

@@ -149,6 +149,17 @@ def test_the_scalers_word_changes_the_number_of_replicas_alone() -> None:
     assert [] == cluster.turn(desk_ready=2, portal_ready=4)
 
 
+def test_the_login_servers_secret_comes_with_the_portal() -> None:
+    """As files beside the URL of Redis; another secret starts the pods anew."""
+    cluster = serving(selfservice=PAGE)
+    cluster.turn(desk_ready=2, portal_ready=2)
+    files = {"oidc-secret": "s3cret", "oidc-ca.pem": "PEM"}
+    made = applied(cluster.turn(desk_ready=2, portal_ready=2, material=replace(MATERIAL, portal_files=files)))
+    assert {Key("Secret", "wa-portal"), Key("Deployment", "wa-portal")} == made.keys()
+    assert "s3cret" == text(made[Key("Secret", "wa-portal")], "oidc-secret")
+    assert "s3cret" not in str(made[Key("Deployment", "wa-portal")])
+
+
 def test_a_portal_on_the_port_of_the_metrics_is_told() -> None:
     """What there was of it stays, and the rest of the gateway serves."""
     cluster = serving(selfservice=PAGE)

@@ -1,5 +1,7 @@
 """What the portal is told, where it is in the web, and how it ends when it cannot run."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ import yaml
 
 from ponton_bridge.cli import main
 from ponton_bridge.model.errors import HostError
-from ponton_operator.plan.environment import Places, portal_environment
+from ponton_operator.plan.environment import OIDC_CA, OIDC_SECRET, Places, portal_environment, portal_references
 from ponton_operator.programs.portal import _prepared, read_config
 from ponton_operator.resources.gateway import BridgeGateway
 from ponton_operator.resources.yamlfile import BadResource, dump, load
@@ -52,6 +54,39 @@ def test_what_the_plan_tells_is_what_the_program_reads(tmp_path: Path) -> None:
     )
     assert ("redis://192.0.2.1/0", Path("/accounts"), "info") == (config.redis_url, config.accounts, config.log_level)
     assert "192.0.2.1" not in repr(config)
+
+
+LOGIN = {"issuer": "https://login.example.org/realms/main", "clientId": "ponton", "jid": "{xmpp}"}
+
+
+def test_the_secret_of_the_login_server_is_a_file(tmp_path: Path) -> None:
+    """It comes among the portal's own secrets, as does the authority; what is not set is not looked for."""
+    page: dict[str, object] = {"url": "https://example.org", "oidc": LOGIN | {"clientSecretRef": REF, "caRef": REF}}
+    environment = told(tmp_path, page)
+    assert {OIDC_SECRET: "a", OIDC_CA: "a"} == {
+        file: ref.name for file, ref in portal_references(gateway(page)).items()
+    }
+    with pytest.raises(HostError, match="oidc-secret cannot be read"):
+        read_config(environment)
+    (tmp_path / OIDC_SECRET).write_text("a secret \n")
+    config = read_config(environment)
+    assert ("a secret ", tmp_path / OIDC_CA) == (config.oidc_secret, config.oidc_ca)
+    assert "a secret" not in repr(config) + str(environment)
+    bare = read_config(told(tmp_path, {"url": "https://example.org", "oidc": LOGIN}))
+    assert ("", None) == (bare.oidc_secret, bare.oidc_ca)
+    assert {} == portal_references(gateway({"url": "https://example.org"})) == portal_references(gateway(None))
+
+
+@pytest.mark.parametrize("page", [{}, {"oidc": LOGIN}])
+def test_what_a_login_server_needs_is_loaded_only_where_there_is_one(tmp_path: Path, page: dict[str, object]) -> None:
+    """Its libraries take more memory than half of the portal without them."""
+    environment = told(tmp_path, {"url": "https://example.org", **page})
+    code = (
+        "import os, sys; from ponton_operator.programs import portal as p; c = p.read_config(os.environ);"
+        "p.build(c, None, None, None); print(*sorted({'aiohttp', 'authlib', 'joserfc'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert (["aiohttp", "authlib", "joserfc"] if page else []) == done.stdout.split()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ponton_bridge.coordination.contract import StateChange
+from ponton_bridge.coordination.contract import Happening, StateChange
 from ponton_bridge.shard.logs import Log
 from ponton_operator.cluster import reconcile
 from ponton_operator.cluster.reconcile import Held, Reconciler, Stale, Template
@@ -32,6 +32,7 @@ from ponton_operator.plan.values import (
     WriteStatus,
 )
 from ponton_operator.resources.account import AccountStatus, BridgeAccount
+from ponton_operator.resources.base import moment
 from ponton_operator.resources.gateway import GatewayStatus
 from ponton_operator.resources.running import Rollout, Scaling
 
@@ -133,8 +134,13 @@ class Bench:
         self.plans: list[list[Action]] = []
         self.results: list[str] = []
         self.reactions: list[float] = []
+        self.told: list[tuple[str, Happening]] = []
         self.reconciler = Reconciler(
-            self.hands, lambda: self.now, lambda result, _: self.results.append(result), self.reactions.append
+            self.hands,
+            lambda: self.now,
+            lambda result, _: self.results.append(result),
+            self.reactions.append,
+            lambda name, news: self.told.append((name, news)),
         )
         monkeypatch.setattr(reconcile, "plan_account", self._plan)
 
@@ -173,6 +179,33 @@ async def test_actions_are_done_in_their_order(bench: Bench) -> None:
     await bench.run(write("Starting", urgent=True), Collect(1), Start(2), Stop(3))
     assert ["write Starting True", "collect 1", "start 2", "stop 3"] == bench.hands.done
     assert ["ok"] == bench.results
+
+
+async def test_what_happened_is_told_once_it_is_written(bench: Bench) -> None:
+    """A status that says the same again is no news."""
+    for phase in ("Starting", "Starting", "Running"):
+        await bench.run(write(phase, urgent=True))
+        bench.now += 10
+    assert [
+        ("acc-1", Happening(1000.0, state="Starting ")),
+        ("acc-1", Happening(1020.0, state="Running ")),
+    ] == bench.told
+
+
+async def test_of_an_account_on_its_way_out_nothing_is_told(bench: Bench) -> None:
+    """What is told of it would be kept after everything of it was removed."""
+    held = bench.hands.accounts["acc-1"]
+    leaving = held.account.metadata.model_copy(update={"deletion_timestamp": moment(999)})
+    held.account = held.account.model_copy(update={"metadata": leaving})
+    await bench.run(write("Deleting", urgent=True))
+    assert [] == bench.told
+
+
+async def test_what_could_not_be_written_did_not_happen(bench: Bench) -> None:
+    """It is told when it is."""
+    bench.hands.fails["write"] = OSError()
+    await bench.run(write("Running"))
+    assert [] == bench.told
 
 
 async def test_after_a_write_that_failed_nothing_follows(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from ponton_operator.resources import account, base, gateway, network, running
+from ponton_operator.resources import account, base, gateway, network, oidc, running
 from ponton_operator.resources.rules import (
     ASCENDING_TO_ALL,
     KEYWORD,
     MEMORY_FITS,
     NAMES_UNIQUE,
     NETWORK,
+    SOME_LOGIN,
     Rule,
     amount,
     keys_shaped,
@@ -33,6 +34,8 @@ def sentences(kind: Any, value: object) -> list[str]:  # noqa: ANN401  # any typ
     return []
 
 
+LOGIN = {"issuer": "https://login.example.org", "clientId": "ponton", "jid": "{xmpp}"}
+PAGE = {"url": "https://example.org/wa"}
 GOOD: dict[str, tuple[object, tuple[object, ...]]] = {
     "name": (base.Name, ("a", "a-b", "0", "a" * 63)),
     "host": (base.Host, ("localhost", "wa.example.org", "xn--bcher-kva.example", "1.2")),
@@ -44,6 +47,20 @@ GOOD: dict[str, tuple[object, tuple[object, ...]]] = {
     "labels": (network.Labels, ({}, {"app": "x"}, {"example.org/App_1": ""})),
     "waves": (running.Rollout, ({"wavePercents": [100]}, {"wavePercents": [1, 99, 100]}, {})),
     "tiers": (running.Scaling, ({"tiers": [{"name": "a"}, {"name": "b"}]}, {"tiers": []})),
+    "login": (
+        oidc.Oidc,
+        (
+            LOGIN,
+            LOGIN | {"issuer": "https://login.example.org:8443/realms/a%20b/"},
+            LOGIN | {"issuer": "http://localhost:8080"},
+            LOGIN | {"jid": "{first.name}.{https://example.org/last}@example.org"},
+            LOGIN | {"hostGroups": ["/Ponton hosts"], "groupsClaim": "realm_access.roles", "scopes": ["a:b"]},
+        ),
+    ),
+    "ways in": (
+        gateway.Portal,
+        (PAGE, PAGE | {"xmppLogin": False, "oidc": LOGIN}, PAGE | {"xmppLogin": True, "oidc": LOGIN}),
+    ),
     "sizes": (running.Tier, ({"name": "a", "memoryRequest": "1Gi", "memoryLimit": "1024Mi"},)),
     "peer": (
         network.Peer,
@@ -97,6 +114,32 @@ BAD: dict[str, tuple[object, str, tuple[object, ...]]] = {
         ({"wavePercents": []}, {"wavePercents": [5, 25]}, {"wavePercents": [50, 50, 100]}, {"wavePercents": [100, 5]}),
     ),
     "tiers": (running.Scaling, NAMES_UNIQUE.sentence, ({"tiers": [{"name": "a"}, {"name": "b"}, {"name": "a"}]},)),
+    "issuer": (
+        oidc.Oidc,
+        (
+            "write the issuer exactly as the login server names itself, like https://login.example.org/realms/main; "
+            "http is for localhost only"
+        ),
+        tuple(
+            LOGIN | {"issuer": text}
+            for text in ("http://login.example.org", "https://a:b@c.example", "https://a/?b", "https://a/#b", "a", "")
+        ),
+    ),
+    "address of claims": (
+        oidc.Oidc,
+        (
+            "write the name of the claim that holds the XMPP address, in braces, "
+            "or an address in which such a name stands for a part"
+        ),
+        tuple(LOGIN | {"jid": text} for text in ("", "alice@example.org", "{a", "a}", "{}", "{a b}", "{a}\n", "{{a}}")),
+    ),
+    "scope": (oidc.Oidc, "write the name of a scope, like profile", (LOGIN | {"scopes": ["a b"]},)),
+    "client": (
+        oidc.Oidc,
+        "write it in ASCII without spaces, exactly as the login server has it",
+        (LOGIN | {"clientId": ""}, LOGIN | {"clientId": "a b"}),
+    ),
+    "no way in": (gateway.Portal, SOME_LOGIN.sentence, (PAGE | {"xmppLogin": False},)),
     "sizes": (
         running.Tier,
         MEMORY_FITS.sentence,

@@ -12,6 +12,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from ponton_bridge.whatsapp.core_driver import place
 from tests.sandbox import launch
 from tests.sandbox.launch import CONFIG_VARIABLE, DRIVER_VARIABLE, ROOT_VARIABLE, Config, environment, sandboxed
 
@@ -88,9 +89,22 @@ def test_driver_of_a_whole_run(
     monkeypatch.setenv(DRIVER_VARIABLE, "core")
     assert chosen == sandboxed(["python", "-m", "ponton_bridge.cli", "shard"], given, config)[1]["PONTON_WHATSAPP"]
     assert "PONTON_WHATSAPP" not in sandboxed(["python", "-m", "ponton_bridge.cli", "frontdesk"], {}, config)[1]
-    monkeypatch.delenv(DRIVER_VARIABLE)
-    usual = given.get("PONTON_WHATSAPP", launch.USUAL_DRIVER)
-    assert usual == sandboxed(["/venv/bin/ponton", "shard"], given, config)[1]["PONTON_WHATSAPP"]
+
+
+@pytest.mark.parametrize("said", [None, ""], ids=["nothing said", "nothing chosen"])
+def test_usual_driver_is_the_core_where_it_is_built(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str | None
+) -> None:
+    """A run that names no driver takes the core once `make core` has built it, and neonize before."""
+    monkeypatch.setattr(launch, "CORE_FOLDER", tmp_path)
+    monkeypatch.delenv(DRIVER_VARIABLE, raising=False)
+    if said is not None:
+        monkeypatch.setenv(DRIVER_VARIABLE, said)
+    shard = ["/venv/bin/ponton", "shard"]
+    assert "neonize" == sandboxed(shard, {}, config)[1]["PONTON_WHATSAPP"]
+    (tmp_path / place.PROGRAM).touch()
+    assert "core" == sandboxed(shard, {}, config)[1]["PONTON_WHATSAPP"]
+    assert "neonize" == sandboxed(shard, {"PONTON_WHATSAPP": "neonize"}, config)[1]["PONTON_WHATSAPP"]
 
 
 @pytest.mark.parametrize(

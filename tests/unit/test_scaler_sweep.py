@@ -81,6 +81,8 @@ async def test_a_shard_that_needs_more_gets_it_where_it_runs() -> None:
     assert ("large", "", 0) == (scaling["tier"], scaling["park"], scaling["recreate"])
     assert ("shard", LARGE) == here.api.writes[1][1:]
     assert '"event":"tier_changed"' in here.bed.out.getvalue()
+    told = [entry for door in here.bed.doors for entry in door.happened]
+    assert [("acc-1", "large")] == [(name, happening.tier) for name, happening in told]
 
 
 async def test_only_its_own_part_of_the_status_is_written() -> None:

@@ -16,6 +16,8 @@ LEASE_TTL: Final = 15.0  # seconds; three missed renewals
 LEASE_RENEW: Final = 5.0  # seconds
 HEARTBEAT_TTL: Final = 60  # seconds; a heartbeat goes with each renewal
 COMMANDS_MAX: Final = 100  # entries of an account's command stream
+HISTORY_MAX: Final = 50  # things that happened to an account; the oldest go
+HISTORY_TTL: Final = 30 * 86400  # seconds after the last of them; deleting the account takes them at once
 STATES_MAX: Final = 20_000  # entries of a gateway's stream of state changes: two for each of 10,000 accounts
 RESULT_TTL: Final = 120  # seconds a command's result waits for its door
 PAGE: Final = "page"  # argument of Verb.NEW_CODE: somebody watches a page, whoever is online
@@ -66,6 +68,11 @@ class Keys:
         return self.prefix + "hb"
 
     @property
+    def day(self) -> str:
+        """String: `core.day.Day` as text; expires when nothing in it is of the last day."""
+        return self.prefix + "day"
+
+    @property
     def commands(self) -> str:
         """Stream of `Command`, written by doors; a handled entry is deleted."""
         return self.prefix + "cmd"
@@ -83,6 +90,11 @@ class Keys:
     def state(self) -> str:
         """Hash after `StateChange`: the newest, in the account's own keys, so that nobody else can have written it."""
         return self.prefix + "state"
+
+    @property
+    def history(self) -> str:
+        """Stream of `Happening`, newest last; outside the account's room: its shard has no part in it."""
+        return f"ponton:{self.gateway}:h:{self.account}"
 
     @property
     def states(self) -> str:
@@ -177,6 +189,23 @@ class StateChange(Flat):
 
 
 @dataclass(frozen=True, slots=True)
+class Happening(Flat):
+    """Something that happened to an account, told by the control plane; what is empty did not.
+
+    Words and opaque names of our own only.
+    """
+
+    time: float
+    state: str = ""  # phase and reason, when they changed
+    turned: str = ""  # conditions: "Ready=True Paired=True"
+    started: int = 0  # the epoch of a shard
+    ended: str = ""  # a shard's exit code, "unknown" when nobody saw it
+    tier: str = ""  # the size that the scaler gave it
+    deed: str = ""  # what somebody of the host did
+    by: str = ""  # the name of their own account
+
+
+@dataclass(frozen=True, slots=True)
 class Command(Flat):
     """What a door asks of a shard: at least once, so every verb is idempotent; nothing happens after `deadline`."""
 
@@ -197,15 +226,40 @@ class Verb:
     PASSKEY: Final = "passkey"  # argument: the browser's answer, JSON
     COMPARED: Final = "compared"  # argument: yes or no, whether the codes are the same; no also calls a request off
     LOGIN: Final = "login"  # to the front desk only; argument: JSON after `LoginMessage`
+    CONFIRMED: Final = "confirmed"  # to the front desk only; argument: JSON after `LoginAsked`; result: yes, no or ''
+    CHOOSE: Final = "choose"  # argument: JSON after `Choices`
+
+
+@dataclass(frozen=True, slots=True)
+class Choices(Flat):
+    """What an owner lets contacts see (1 yes, 0 no); of two the one with the higher revision is newer."""
+
+    revision: int = 0
+    receipts: int = 1  # what the owner has read
+    typing: int = 1  # that the owner is writing
+    presence: int = 1  # that the owner is there
 
 
 @dataclass(frozen=True, slots=True)
 class LoginMessage(Flat):
-    """What the portal has the front desk say to an owner: the one-time code of a login, in a language."""
+    """What the portal has the front desk say to an owner: the one-time code of a login, in a language.
+
+    With a `transaction` the owner is also asked to agree to it (XEP-0070); `url` is the page's.
+    """
 
     to: str
     code: str
     language: str
+    transaction: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LoginAsked(Flat):
+    """A login of which the portal wants to know whether its owner has agreed to it."""
+
+    to: str
+    transaction: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import secrets
 import time
 from dataclasses import dataclass, field
 
+from ponton_bridge.coordination.contract import Choices
 from ponton_bridge.features.context import Context, Live
 from ponton_bridge.shard.background import Background
 from ponton_bridge.shard.config import Config
@@ -39,7 +40,10 @@ class Counters:
 
 @dataclass(slots=True)
 class Account:
-    """One account, as its shard sees it. `live` is the features' memory of this process: who is there now."""
+    """One account, as its shard sees it. `live` is the features' memory of this process: who is there now.
+
+    `choices` is what the owner lets contacts see, as far as we have heard.
+    """
 
     config: Config
     log: Log
@@ -48,6 +52,7 @@ class Account:
     counters: Counters = field(default_factory=Counters)
     live: Live = field(default_factory=Live)
     background: Background = field(default_factory=Background)
+    choices: Choices = field(default_factory=Choices)
 
     def context(self, journal: Journal) -> Context:
         """Give the features' context for one piece of work inside the journal's transaction."""

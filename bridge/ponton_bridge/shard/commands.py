@@ -7,7 +7,7 @@ turns a PontonError into the result's sentence.
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from ponton_bridge.coordination.contract import PAGE, Command, Result, Verb
+from ponton_bridge.coordination.contract import PAGE, Choices, Command, Result, Verb
 from ponton_bridge.model.address import parse_number
 from ponton_bridge.model.errors import OwnerError, WhatsAppError
 from ponton_bridge.model.states import TABLE, Reason
@@ -17,6 +17,7 @@ from ponton_bridge.shard.linking import Linking
 from ponton_bridge.shard.outbox import Outbox
 from ponton_bridge.shard.owner import Owner
 
+CHOICES_KEY: Final = "choices"  # the journal's setting
 FORGET: Final = "forget"  # argument of UNLINK: the account is being deleted, the roster is cleaned, too
 LONGEST: Final = 10_000  # characters of an argument; a passkey's answer has 800
 SAME: Final = "yes"  # argument of COMPARED
@@ -29,13 +30,16 @@ NOT_UNLINKED: Final = (
 
 
 class Commands:
-    """`handle` does one command."""
+    """`handle` does one command; `chosen` is called when the owner lets contacts see something else than before."""
 
-    def __init__(self, account: Account, linking: Linking, owner: Owner, outbox: Outbox) -> None:
+    def __init__(
+        self, account: Account, linking: Linking, owner: Owner, outbox: Outbox, chosen: Callable[[], None]
+    ) -> None:
         self._account = account
         self._linking = linking
         self._owner = owner
         self._outbox = outbox
+        self._chosen = chosen
         self._verbs: dict[str, Callable[[str], Awaitable[tuple[str, str]]]] = {
             Verb.NEW_CODE: self._new_code,
             Verb.PAIR_PHONE: self._pair_phone,
@@ -43,6 +47,7 @@ class Commands:
             Verb.STATUS: self._status,
             Verb.ASKED: self._asked,
             Verb.PASSKEY: self._passkey,
+            Verb.CHOOSE: self._choose,
             Verb.COMPARED: self._compared,
         }
 
@@ -100,3 +105,24 @@ class Commands:
             raise OwnerError("This bridge does not know what was asked. It may be older than the rest.")
         await self._linking.compared(same=argument == SAME)
         return "", ""
+
+    async def _choose(self, argument: str) -> tuple[str, str]:
+        """Hold it from now on, and over restarts; what was chosen before what we have is late, and changes nothing."""
+        try:
+            choices = Choices.from_json(argument)
+        except ValueError:
+            raise OwnerError("This bridge cannot read what was chosen. It may be older than the rest.") from None
+        if choices.revision >= self._account.choices.revision:
+            self._account.choices = choices
+            await self._account.journal.run(lambda journal: journal.set(CHOICES_KEY, choices.to_json()))
+            self._chosen()
+        return "", ""
+
+
+def newest(kept: str, told: Choices) -> Choices:
+    """Give what holds at a start: what the journal kept, unless what we were started with is as new."""
+    try:
+        known = Choices.from_json(kept) if kept else Choices()
+    except ValueError:  # of a newer release
+        return told
+    return known if known.revision > told.revision else told

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from ponton_bridge.coordination.contract import Choices
 from ponton_bridge.model.errors import HostError, OwnerError
 from ponton_bridge.model.jid import prepare_bare
 
@@ -25,6 +26,7 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")  # a Kubernetes obje
 _DOMAIN = re.compile(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _INSTANCE = re.compile(r"[A-Za-z0-9._:-]{1,64}")  # component-shards/1: at most 64 characters
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
+_CHOICES = re.compile(r'\{("[a-z_]{1,40}":"[0-9]{1,16}",?){0,20}\}')  # Choices.to_json
 _SECRET_SIZE = 4096  # bytes
 MAX_EPOCH: Final = 10**15 - 1  # component-shards/1: at most 15 digits
 LEVELS: Final = ("debug", "info", "warning", "error")
@@ -68,6 +70,7 @@ class Config:
     upload_ca: Path | None = None
     codes: int = 6
     limits: Limits = field(default_factory=Limits)
+    choices: Choices = field(default_factory=Choices)
     whatsapp: str = ""  # the driver: core or neonize; '' is the core where it is installed
     log_level: str = "info"
 
@@ -144,6 +147,7 @@ def read_config(environment: Mapping[str, str]) -> Config:
             read.faults.append("The secret file 'owner' does not hold a prepared bare JID.")
     except OwnerError:
         read.faults.append("The secret file 'owner' does not hold a bare JID.")
+    choices = read.text("CHOICES", _CHOICES, "what an owner chose, as JSON", "{}")
     config = Config(
         gateway=read.text("GATEWAY", _NAME, "the name of a gateway"),
         account=read.text("ACCOUNT", _NAME, "the name of an account"),
@@ -167,6 +171,7 @@ def read_config(environment: Mapping[str, str]) -> Config:
             read.number("NEW_CONTACTS_PER_HOUR", float, 0, 100_000, _USUAL.contacts_per_hour),
             read.number("NEW_CONTACTS_PER_DAY", float, 0, 100_000, _USUAL.contacts_per_day),
         ),
+        choices=Choices.from_json(choices) if _CHOICES.fullmatch(choices) else Choices(),
         whatsapp=read.text("WHATSAPP", re.compile("core|neonize"), "one of core, neonize", ""),
         log_level=read.text("LOG_LEVEL", re.compile("|".join(LEVELS)), f"one of {', '.join(LEVELS)}", "info"),
     )

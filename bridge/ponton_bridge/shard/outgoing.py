@@ -308,7 +308,13 @@ class Outgoing:
         self._account.log(Event.SEND_WAS_UNCERTAIN, "warning", then=decision)
 
     async def _mark_read(self, intent: MarkRead) -> None:
-        """Tell the sender; what WhatsApp does not take in time is let go, the next marker stands for it as well."""
+        """Tell the sender; what WhatsApp does not take in time is let go, the next marker stands for it as well.
+
+        An owner who does not want it told has read it all the same: it is not told later either.
+        """
+        if not self._account.choices.receipts:
+            await self._account.journal.run(lambda journal: journal.mark_read(intent.pairs))
+            return
         for _ in range(MARKS):
             await self._decided.wait()
             if self._driver is None:

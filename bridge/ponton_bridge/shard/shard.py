@@ -23,7 +23,7 @@ from ponton_bridge.core.pairing import Pairing
 from ponton_bridge.features.context import SetPresence
 from ponton_bridge.model.states import Reason
 from ponton_bridge.shard.account import Account
-from ponton_bridge.shard.commands import Commands
+from ponton_bridge.shard.commands import CHOICES_KEY, Commands, newest
 from ponton_bridge.shard.driver import LINK_EVENTS, Acknowledge, DriverLife, Make
 from ponton_bridge.shard.ending import ended_before
 from ponton_bridge.shard.events import Event
@@ -58,6 +58,7 @@ class Kept:
     phone_seen: float
     told: str
     limits: str
+    choices: str
 
     @classmethod
     def read(cls, journal: Journal) -> Self:
@@ -68,6 +69,7 @@ class Kept:
             phone_seen=float(journal.get(PHONE_SEEN, "0")),
             told=journal.get(TOLD),
             limits=journal.get(LIMITS_KEY),
+            choices=journal.get(CHOICES_KEY),
         )
 
     def told_in(self, epoch: int) -> Reason | None:
@@ -84,6 +86,7 @@ class Shard:
         self._account, self._client = account, client
         self._counts = Counts(0, 0)
         self._phone_seen = 0
+        account.choices = newest(kept.choices, config.choices)
         self.stream = ShardStream(
             StreamSettings(
                 config.domain,
@@ -134,7 +137,7 @@ class Shard:
             follow=self.outbox.follow,
         )
         self.inbox = Inbox(account, self.stream, hooks)
-        self.commands = Commands(account, self.linking, self.owner, self.outbox)
+        self.commands = Commands(account, self.linking, self.owner, self.outbox, self._chosen)
 
     @classmethod
     async def make(cls, account: Account, make: Make, client: ShardClient) -> Self:
@@ -210,6 +213,9 @@ class Shard:
         self.linking.feed(on.XmppOpened())
         self.linking.republish()
         self._account.background.spawn(self._settle(opened))
+
+    def _chosen(self) -> None:
+        self.wishes.act(SetPresence(self._account.live.available))
 
     async def _settle(self, opened: Opened) -> None:
         """If nobody of the owner's has shown up again after a break WhatsApp has to know."""

@@ -1,4 +1,4 @@
-"""What the owner wants WhatsApp to show and what may be lost: typing, presence, subscriptions.
+"""What the owner wants WhatsApp to show and what may be lost: typing, presence, subscriptions, as the owner chose.
 
 Nothing waits here: with no connection, or too much under way, a wish is dropped, since the next one replaces it. Part
 of the shard program.
@@ -35,9 +35,13 @@ class Wishes:
 
     def act(self, intent: Intent) -> None:
         """Begin, if it can be done now."""
-        driver = self._driver
+        driver, choices = self._driver, self._account.choices
         if driver is None or len(self._tasks) >= AT_ONCE:
             return
+        if isinstance(intent, SetTyping) and not choices.typing:
+            return
+        if isinstance(intent, SetPresence) and not choices.presence:
+            intent = SetPresence(available=False)
         if isinstance(intent, Subscribe):
             if intent.who.key in self._subscribed:
                 return

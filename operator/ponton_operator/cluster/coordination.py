@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Final
 
 from ponton_bridge.coordination.client.door import DoorClient, NoAcl, user_name
-from ponton_bridge.coordination.contract import Heartbeat, StateChange, Verb
+from ponton_bridge.coordination.contract import Happening, Heartbeat, StateChange, Verb
 from ponton_bridge.model.errors import HostError
 from ponton_bridge.shard.logs import Log
 from ponton_operator.cluster.events import Event
@@ -21,6 +21,8 @@ _READ: Final = 20.0  # seconds that one read of the states stream waits
 _RETRY: Final = 1.0  # seconds between tries while Redis is away
 FORGET: Final = "forget"  # argument of Verb.UNLINK, as ponton_bridge.shard.commands has it (which is costly to import)
 SWEEP: Final = 10.0  # seconds between looks at heartbeats, which tell what a lost stream did not
+TOGETHER: Final = 0.5  # seconds in which what happened is gathered, so that it goes in one round trip
+HAPPENED: Final = 10_000  # things that wait for a Redis that is away; what happens after them is not kept
 PAGE: Final = 250  # accounts of one look; a tenth of a second of our time, and thousands are not worth more of it
 
 
@@ -41,6 +43,9 @@ class Coordination:
         except ValueError:
             raise HostError("This is no URL of a Redis: redis://user:password@host:6379/0 is one.") from None
         self._users: dict[str, int] = {}  # the epoch whose password each user should have
+        self._happened: list[tuple[str, Happening]] = []
+        self._news = asyncio.Event()
+        self._telling = asyncio.Lock()  # so that nothing is added to what was just removed
         self._unsaved = False  # users were made that a restart of Redis would lose
         self.away = True  # until the first answer
         self.users = True  # whether Redis lets us make users
@@ -75,18 +80,27 @@ class Coordination:
             return "The shard did not answer in time."
         return "" if result.ok else result.sentence or "The shard could not unlink."
 
+    def record(self, account: str, happening: Happening) -> None:
+        """Keep what happened to an account, now or as soon as Redis is back."""
+        if len(self._happened) < HAPPENED:
+            self._happened.append((account, happening))
+            self._news.set()
+
     async def forget(self, account: str) -> None:
         """Remove all keys and the user of an account. Raises HostError."""
         self.rest(account)
-        await self._door.delete_account(account)
+        async with self._telling:
+            self._happened = [entry for entry in self._happened if entry[0] != account]
+            await self._door.delete_account(account)
         with suppress(NoAcl):  # then there is none
             await self._door.delete_user(account)
 
     async def run(self) -> None:
-        """Read what shards publish, until cancelled."""
+        """Read what shards publish, and keep what happened to accounts, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._read())
             tasks.create_task(self._sweep())
+            tasks.create_task(self._tell())
 
     async def close(self) -> None:
         """Close the connections."""
@@ -130,6 +144,20 @@ class Coordination:
             if self.users:
                 self._log(Event.REDIS_WITHOUT_USERS, "error")
             self.users = False
+
+    async def _tell(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            await asyncio.sleep(TOGETHER)
+            try:
+                async with self._telling:
+                    told = len(self._happened)
+                    await self._door.record(self._happened[:told])
+                    del self._happened[:told]
+            except HostError:
+                self._news.set()
+                await asyncio.sleep(_RETRY)
 
     async def _sweep(self) -> None:
         """Look now and then at what a short absence of Redis, which nobody noticed, may have cost; a page at a time."""

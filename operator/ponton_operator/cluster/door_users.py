@@ -4,7 +4,7 @@ A door never holds the operator's URL: its user may leave commands for shards, r
 door's own, no more. A look tells how Redis is, which is what the gateway's conditions are made of.
 """
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -44,18 +44,19 @@ class DoorUsers:
         self._made: set[Door] = set()
         self._forgot: float | None = None
 
-    async def look(self, doors: Collection[Door], now: float) -> RedisSeen:
+    async def look(self, doors: Iterable[Door], now: float) -> RedisSeen:
         """Make the users of these doors if they are not there, take others away, and tell how Redis is.
 
         `now` is in seconds, of any clock. Never raises.
         """
+        wanted = set(doors)
         try:
             if not await self._client.supports_acl():
                 return RedisSeen(Part.REFUSES)
-            changed = [await self._see_to(door, now, wanted=door in doors) for door in Door]
+            changed = [await self._see_to(door, now, wanted=door in wanted) for door in Door]
             if any(changed):
                 await self._client.save_users()
-            self._made = set(doors)
+            self._made = wanted
         except NoAcl:
             return RedisSeen(Part.REFUSES)
         except (RedisAway, RedisRefused):

@@ -31,6 +31,7 @@ from ponton_operator.cluster.kube_kinds import (
 )
 from ponton_operator.cluster.prosody import ProsodyControl, ProsodyRefused, ProsodyUnreachable
 from ponton_operator.plan.desk_epochs import read_stock, spent
+from ponton_operator.plan.environment import portal_references
 from ponton_operator.plan.gateway import Held, Material, ObservedGateway
 from ponton_operator.plan.gateway_status import Part
 from ponton_operator.plan.manifests_base import (
@@ -125,7 +126,8 @@ class Looker:
         ca = found.read(spec.xmpp.tls.ca_ref) if spec.xmpp.tls else ""
         name = gateway.metadata.name
         desk, pages = (door_url(url, name, found.master, door) for door in (Door.FRONT_DESK, Door.PORTAL))
-        return Material(shared, url, desk, pages, ca), ()
+        files = {file: found.read(ref) for file, ref in portal_references(gateway).items()}
+        return Material(shared, url, desk, pages, ca, files), ()
 
     async def _objects(self, gateway: BridgeGateway) -> dict[Key, Obj]:
         labels, namespace = selector(gateway), gateway.metadata.namespace

@@ -14,7 +14,8 @@ from ponton_operator.cluster.kube_api import KubeApi
 from ponton_operator.cluster.kube_errors import Forbidden
 from ponton_operator.cluster.kube_kinds import SECRETS, Obj
 from ponton_operator.cluster.prosody import ProsodyControl
-from ponton_operator.resources.gateway import BridgeGateway, SecretRef
+from ponton_operator.resources.base import SecretRef
+from ponton_operator.resources.gateway import BridgeGateway
 
 MAX_SECRET: Final = 65_536  # bytes of one value; a CA bundle of a company has some 10 KiB
 MIN_TOKEN: Final = 16  # characters, as the module asks for
@@ -73,6 +74,7 @@ class GatewaySecrets:
 def references(resource: BridgeGateway) -> dict[SecretRef, str]:
     """Give all references of a gateway with what each is: '' text, 'token', or 'authority'."""
     spec = resource.spec
+    oidc = spec.selfservice.portal.oidc if spec.selfservice.portal else None
     found: dict[SecretRef | None, str] = {
         spec.secrets.master_ref: "",
         spec.redis.url_ref: "",
@@ -81,6 +83,8 @@ def references(resource: BridgeGateway) -> dict[SecretRef, str]:
         spec.prosody.ca_ref: "authority",
         spec.xmpp.tls.ca_ref if spec.xmpp.tls else None: "authority",
         spec.shard.upload.ca_ref if spec.shard.upload else None: "authority",
+        oidc.client_secret_ref if oidc else None: "",
+        oidc.ca_ref if oidc else None: "authority",
     }
     return {ref: kind for ref, kind in found.items() if ref is not None}
 

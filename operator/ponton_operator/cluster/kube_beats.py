@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ponton_bridge.coordination.client.door import DoorClient
-from ponton_bridge.coordination.contract import Heartbeat
+from ponton_bridge.coordination.contract import Happening, Heartbeat
 from ponton_bridge.model.errors import HostError
 from ponton_operator.cluster.kube_api import KubeApi
 from ponton_operator.cluster.kube_errors import KubeError
@@ -58,6 +58,14 @@ class Beats:
                         found = await door.heartbeats(page)
             yield page, found
             await asyncio.sleep(0)
+
+    async def record(self, gateway: BridgeGateway, happened: Sequence[tuple[str, Happening]]) -> None:
+        """Keep what happened to accounts, for the host's pages; with Redis away it is not kept."""
+        door = await self._door(gateway) if happened else None
+        if door is not None:
+            with suppress(HostError, TimeoutError):
+                async with asyncio.timeout(ANSWER):
+                    await door.record(happened)
 
     async def open_pages(self, gateway: BridgeGateway) -> dict[str, int] | None:
         """Give the pages that are open by replica of the gateway's portal, None when Redis cannot say."""

@@ -12,6 +12,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from ponton_bridge.coordination.contract import Happening
 from ponton_bridge.model.errors import HostError
 from ponton_bridge.model.states import Phase
 from ponton_bridge.shard.logs import Log
@@ -68,6 +69,7 @@ class KubeRuntime:
             self.backend,
             planned=self._planned,
             reacted=lambda seconds: shared.metrics.reaction("account", seconds),
+            record=self._record,
         )
         self.backend.later = self.reconciler.queue.add_after
         self._opened = False
@@ -130,6 +132,10 @@ class KubeRuntime:
         self._shared.metrics.plan("account", result, seconds)
         if result == Forbidden.__name__:
             self._shared.doubt(self._namespace)
+
+    def _record(self, name: str, happening: Happening) -> None:
+        if self.shards.coordination:
+            self.shards.coordination.record(name, happening)
 
     async def _connect(self) -> None:
         """Have secrets at hand and Redis known; what is in the way is told once, and tried again."""

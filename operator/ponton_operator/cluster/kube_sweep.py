@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from ponton_bridge.coordination.contract import Heartbeat
+from ponton_bridge.coordination.contract import Happening, Heartbeat
 from ponton_bridge.shard.logs import Log
 from ponton_operator.cluster.events import OperatorEvent
 from ponton_operator.cluster.kube_api import KubeApi
@@ -36,10 +36,11 @@ RECREATES_MOST: Final = 5  # pods made anew by one look: half a pod a second, ea
 
 @dataclass(slots=True)
 class _Budget:
-    """What one look may still do."""
+    """What one look may still do, and the sizes that it gave."""
 
     writes: int = WRITES_MOST
     recreates: int = RECREATES_MOST
+    given: list[tuple[str, Happening]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -67,6 +68,7 @@ class Sweep:
             beating += len(found)
             for name in names:
                 await self._account(gateway, accounts[name], tiers, found.get(name), budget)
+        await self.beats.record(gateway, budget.given)
         await self._alarms(key, gateway, list(accounts.values()))
         for what, value in (("accounts", len(accounts)), ("heartbeats", beating)):
             self.metrics.state(what, "/".join(key), value)
@@ -129,6 +131,7 @@ class Sweep:
         self.fleet.take(ACCOUNTS, answer, gone=False)
         if status.tier != before.tier:
             self.log(OperatorEvent.TIER_CHANGED, account=name, tier=status.tier, bytes=decision.use.memory)
+            budget.given.append((name, Happening(time=self.clock(), tier=status.tier)))
         if status.park and not before.park:
             self.log(OperatorEvent.ACCOUNT_IDLE, account=name, why=status.park)
         return True

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ponton_bridge.model.errors import HostError
-from ponton_operator.resources.gateway import SecretRef
+from ponton_operator.resources.base import SecretRef
 
 MAX_SECRET: Final = 65_536  # bytes; the largest is a bundle of authorities
 _PRIVATE: Final = 0o077  # bits of group and others

@@ -21,12 +21,14 @@ from ponton_operator.plan.environment import (
     Told,
     front_desk_environment,
     portal_environment,
+    portal_references,
     revision,
     shard_environment,
 )
 from ponton_operator.plan.secrets import front_desk_secret, shard_secret
 from ponton_operator.resources.account import BridgeAccount
-from ponton_operator.resources.gateway import BridgeGateway, GatewayStatus, SecretRef
+from ponton_operator.resources.base import SecretRef
+from ponton_operator.resources.gateway import BridgeGateway, GatewayStatus
 from ponton_operator.resources.yamlfile import BadResource, dump, load
 
 VERSION: Final = version("ponton")
@@ -64,6 +66,7 @@ class Gateway:
             spec.prosody.ca_ref,
             spec.xmpp.tls.ca_ref if spec.xmpp.tls else None,
             spec.shard.upload.ca_ref if spec.shard.upload else None,
+            *portal_references(self.resource).values(),
         )
         refs: list[SecretRef] = [spec.secrets.master_ref, spec.prosody.token_ref, spec.redis.url_ref]
         for ref in refs + [ref for ref in optional if ref]:
@@ -142,7 +145,8 @@ class Gateway:
         """Give what the portal is told. Raises SecretUnreadable."""
         local = {"PONTON_GATEWAY_FILE": str(self.file.absolute()), "PONTON_ACCOUNTS": str(accounts)}
         environment = portal_environment(self.resource, epoch, instance, self._places(home, {}), local)
-        return Told(environment, {"redis-url": self.redis_url})
+        own = {name: self.secrets.read(ref) for name, ref in portal_references(self.resource).items()}
+        return Told(environment, {"redis-url": self.redis_url} | own)
 
     def write_status(self, status: GatewayStatus) -> None:
         """Write the status beside the file if it changed; a folder that cannot be written costs the status only."""

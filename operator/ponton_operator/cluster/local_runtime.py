@@ -62,7 +62,8 @@ class LocalRuntime:
         self._shards = Shards(
             settings.state / "shards", gateway, self._children, self._coordination, uids, log, settings.through
         )
-        self._accounts = Reconciler(LocalBackend(self._registry, self._children, self._shards, log), clock)
+        backend = LocalBackend(self._registry, self._children, self._shards, log)
+        self._accounts = Reconciler(backend, clock, record=self._coordination.record)
         self._desk = self._door(FRONT_DESK, gateway.tell_desk)
         self._portal = self._door(PORTAL, gateway.tell_portal)
         self._open_doors()

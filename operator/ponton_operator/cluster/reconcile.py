@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from ponton_bridge.coordination.contract import StateChange
+from ponton_bridge.coordination.contract import Happening, StateChange
 from ponton_bridge.model.states import Phase
 from ponton_bridge.shard.logs import Log
 from ponton_operator.cluster.events import Event
@@ -20,6 +20,7 @@ from ponton_operator.cluster.turns import Turns
 from ponton_operator.plan.account import plan_account
 from ponton_operator.plan.alarms import read_alarms
 from ponton_operator.plan.fleet import Ask, Rations, admit, ask
+from ponton_operator.plan.history import happened
 from ponton_operator.plan.rollout import DONE, Turn
 from ponton_operator.plan.values import (
     Action,
@@ -134,6 +135,7 @@ class Reconciler:
     clock: Callable[[], float] = time.time
     planned: Callable[[str, float], None] = lambda *_: None  # result and seconds of a plan, for the metrics
     reacted: Callable[[float], None] = lambda _: None  # seconds from what happened to its deed, for the metrics
+    record: Callable[[str, Happening], None] = lambda *_: None  # what happened to an account, for the host's page
     queue: KeyedQueue = field(init=False)
     _asks: dict[str, Ask] = field(default_factory=dict)
     _jobs: dict[str, asyncio.Task[None]] = field(default_factory=dict)
@@ -314,6 +316,9 @@ class Reconciler:
         held.written = self.clock()
         if (before.phase, before.reason) != (status.phase, status.reason):
             self.backend.log(Event.PHASE_CHANGED, account=name, phase=status.phase, reason=status.reason)
+        # Of an account on its way out nothing more is kept: what is would be written after it was removed.
+        if held.account.metadata.deletion_timestamp is None and (news := happened(before, status, held.written)):
+            self.record(name, news)
 
     async def _forget(self, name: str, held: Held, problems: tuple[str, ...]) -> None:
         others = await self.backend.forget(name, held, problems)

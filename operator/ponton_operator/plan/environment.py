@@ -9,8 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from ponton_bridge.coordination.contract import Choices
 from ponton_bridge.whatsapp.neonize_driver.environment import WANTED
+from ponton_operator.plan.preferences import choices_of
 from ponton_operator.resources.account import BridgeAccount
+from ponton_operator.resources.base import SecretRef
 from ponton_operator.resources.gateway import BridgeGateway, XmppServer
 
 
@@ -32,6 +35,8 @@ class Told:
     secrets: Mapping[str, str]
 
 
+OIDC_SECRET: Final = "oidc-secret"  # noqa: S105  # the name of a file among the portal's secrets
+OIDC_CA: Final = "oidc-ca.pem"
 _REVISION_CHARS: Final = 12  # hex digits: compared for equality only
 
 
@@ -47,7 +52,7 @@ def shard_environment(
 ) -> dict[str, str]:
     """Give the environment of an account's shard; its status must be the one that was written for this epoch."""
     template = gateway.spec.shard
-    limits = template.limits
+    limits, choices = template.limits, choices_of(account.spec.preferences)
     told = _common(gateway, epoch, instance, places) | {
         "PONTON_ACCOUNT": account.metadata.name,
         "PONTON_STORE": places.store,
@@ -55,10 +60,12 @@ def shard_environment(
         "PONTON_UPLOAD_HOST": template.upload.host if template.upload else "",
         "PONTON_UPLOAD_CA": places.upload_ca,
         "PONTON_CODES": str(template.codes_per_attempt),
+        "PONTON_WHATSAPP": "" if template.driver == "Auto" else template.driver.lower(),
         "PONTON_SEND_PER_MINUTE": str(limits.per_minute),
         "PONTON_SEND_BURST": str(limits.burst),
         "PONTON_NEW_CONTACTS_PER_HOUR": str(limits.new_contacts_per_hour),
         "PONTON_NEW_CONTACTS_PER_DAY": str(limits.new_contacts_per_day),
+        "PONTON_CHOICES": "" if choices == Choices() else choices.to_json(),
         "HTTPS_PROXY": template.egress.proxy,
     }
     return dict(WANTED) | _said(told)
@@ -77,6 +84,15 @@ def portal_environment(
     """Give the environment of the portal, which has no stream; `local` as above."""
     told = _common(gateway, epoch, instance, places)
     return _said({name: value for name, value in told.items() if not name.startswith("PONTON_XMPP_")} | dict(local))
+
+
+def portal_references(gateway: BridgeGateway) -> dict[str, SecretRef]:
+    """Give what the portal's own secrets are made of, by the name of the file."""
+    portal = gateway.spec.selfservice.portal
+    if portal is None or portal.oidc is None:
+        return {}
+    refs = {OIDC_SECRET: portal.oidc.client_secret_ref, OIDC_CA: portal.oidc.ca_ref}
+    return {name: ref for name, ref in refs.items() if ref}
 
 
 def _common(gateway: BridgeGateway, epoch: int, instance: str, places: Places) -> dict[str, str]:

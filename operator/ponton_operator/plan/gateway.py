@@ -16,7 +16,7 @@ from ponton_operator.plan.gateway_status import Found, Part, describe
 from ponton_operator.plan.manifests_base import HASH, Component, Key, Manifest, key_of
 from ponton_operator.plan.manifests_desk import EPOCHS, front_desk
 from ponton_operator.plan.manifests_door import Settings
-from ponton_operator.plan.manifests_network import BadAddress, open_servers, policies, shard_servers
+from ponton_operator.plan.manifests_network import BadAddress, open_servers, policies, private_login, shard_servers
 from ponton_operator.plan.manifests_portal import portal
 from ponton_operator.plan.manifests_prosody import Shared, prosody
 from ponton_operator.plan.tally import Counts
@@ -28,13 +28,17 @@ _LOOPBACK: Final = ("127.", "localhost", "::1")
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What the gateway's Secrets hold, all of it there; `desk_url` and `portal_url` are the doors' URLs of Redis."""
+    """What the gateway's Secrets hold, all of it there; `desk_url` and `portal_url` are the doors' URLs of Redis.
+
+    `portal_files` are the portal's other secret files, by name.
+    """
 
     shared: Shared
     redis_url: str
     desk_url: str
     portal_url: str
     xmpp_ca: str = ""
+    portal_files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +159,7 @@ def _wanted(
             if error.sentence not in problems:
                 problems.append(error.sentence)
     if gateway.spec.network.policies and Component.NETWORK in wanted:
-        wide = open_servers(shard_servers(gateway, material.redis_url))
+        wide = open_servers([*shard_servers(gateway, material.redis_url), *private_login(gateway)])
     if gateway.spec.xmpp.host.startswith(_LOOPBACK):
         problems.append(NeedsHost.LOOPBACK)
     return wanted, tuple(problems), wide
@@ -182,7 +186,7 @@ def _front_desk(
 def _portal(gateway: BridgeGateway, material: Material, settings: Settings) -> list[Manifest]:
     if gateway.spec.selfservice.portal and not settings.image:
         raise BadAddress(NeedsHost.NO_IMAGE)
-    return portal(gateway, settings, {"redis-url": material.portal_url})
+    return portal(gateway, settings, {"redis-url": material.portal_url, **material.portal_files})
 
 
 def _changes(wanted: Wanted, objects: Mapping[Key, Held]) -> list[GatewayAction]:

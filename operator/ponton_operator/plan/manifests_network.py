@@ -17,6 +17,7 @@ from ponton_operator.plan.manifests_base import Component, Manifest, build, sele
 from ponton_operator.plan.manifests_door import HEALTH_PORT
 from ponton_operator.resources.gateway import BridgeGateway, Portal
 from ponton_operator.resources.network import NEVER, Network, Peer
+from ponton_operator.resources.oidc import Oidc
 
 WHATSAPP: Final = (443, 5222)
 HTTPS: Final = (443, 5281)  # of uploads: at a proxy before Prosody, or Prosody's own https
@@ -79,6 +80,13 @@ def shard_servers(gateway: BridgeGateway, redis_url: str) -> list[Server]:
     return servers
 
 
+def private_login(gateway: BridgeGateway) -> list[Server]:
+    """Give the portal's login server, if it may be at an address that is not public."""
+    portal = gateway.spec.selfservice.portal
+    oidc = portal.oidc if portal else None
+    return [_login_server(oidc, gateway.spec.network)] if oidc and oidc.private_network else []
+
+
 def open_servers(servers: Iterable[Server]) -> tuple[str, ...]:
     """Name the parts of spec.network without which a policy has to allow any address on a server's port."""
     return tuple(server.field for server in servers if _place(server) is None and server.field != UPLOAD)
@@ -101,6 +109,8 @@ def policies(gateway: BridgeGateway, redis_url: str) -> list[Manifest]:
     if portal := gateway.spec.selfservice.portal:
         servers = (server_of("redis", redis_url, network.redis), api)
         pages = [rule for server in servers for rule in _to_server(server, network)]
+        if portal.oidc:
+            pages += _to_login(portal.oidc, network)
         made.append(_policy(gateway, Component.PORTAL, "portal", [*pages, _dns(network)], _visits(portal, network)))
     return made
 
@@ -124,6 +134,19 @@ def _common(gateway: BridgeGateway, redis_url: str) -> tuple[Server, Server]:
     spec, network = gateway.spec, gateway.spec.network
     xmpp = Server("xmpp", spec.xmpp.host, (spec.xmpp.port,), network.xmpp)
     return xmpp, server_of("redis", redis_url, network.redis)
+
+
+def _login_server(oidc: Oidc, network: Network) -> Server:
+    parts = urlsplit(oidc.issuer)
+    port = parts.port or _SCHEME_PORTS[parts.scheme]
+    return Server("loginServer", parts.hostname or "", (port,), network.login_server)
+
+
+def _to_login(oidc: Oidc, network: Network) -> list[Rule]:
+    """Let the portal at its login server: where the host says that it is, else at what is public."""
+    server = _login_server(oidc, network)
+    known = network.login_server is not None or oidc.private_network
+    return _to_server(server, network) if known else public(network, server.ports)
 
 
 def _visits(portal: Portal, network: Network) -> list[Rule]:

@@ -27,6 +27,7 @@ from ponton_operator.resources.gateway import BridgeGateway
 from ponton_operator.selfservice.accounts import AccountStore
 from ponton_operator.selfservice.service import AccountService, read_limits
 from ponton_operator.selfservice.xmpp.announce import Announcer, announce
+from ponton_operator.selfservice.xmpp.confirm import Confirms
 from ponton_operator.selfservice.xmpp.desk import Desk
 from ponton_operator.selfservice.xmpp.events import DeskEvent
 from ponton_operator.selfservice.xmpp.orders import Orders
@@ -122,13 +123,14 @@ async def run(config: Config, accounts: AccountStore, log: Log) -> int:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, lambda: ending.add(loop.create_task(stream.close())))
     log(DeskEvent.STARTED)
-    inbox = DeskInbox(config.redis_url, gateway.metadata.name, Orders(gateway.spec.domain, service, announced).handle)
+    domain, confirms = gateway.spec.domain, Confirms()
+    inbox = DeskInbox(config.redis_url, gateway.metadata.name, Orders(domain, service, announced, confirms).handle)
     beside = [
-        loop.create_task(announce(accounts, Announcer(gateway.spec.domain), announced, report)),
+        loop.create_task(announce(accounts, Announcer(domain), announced, report)),
         loop.create_task(inbox.run()),
     ]
     try:
-        served = await serve(stream, Desk(gateway.spec.domain, service, send, report=report), report)
+        served = await serve(stream, Desk(domain, service, send, confirms=confirms, report=report), report)
     finally:
         for task in beside:
             task.cancel()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
+from urllib.parse import urlsplit
 
 import uvicorn
 
@@ -24,9 +25,11 @@ from ponton_bridge.shard.logs import Log
 from ponton_operator.cluster.health import Health
 from ponton_operator.cluster.local_accounts import LocalAccounts
 from ponton_operator.cluster.metrics import Metrics
+from ponton_operator.plan.environment import OIDC_CA, OIDC_SECRET
 from ponton_operator.resources import yamlfile
 from ponton_operator.resources.gateway import BridgeGateway
 from ponton_operator.resources.gateway import Portal as PortalSpec
+from ponton_operator.resources.oidc import Oidc
 from ponton_operator.selfservice.accounts import AccountStore
 from ponton_operator.selfservice.service import AccountService, read_limits
 from ponton_operator.selfservice.web.app import make
@@ -35,6 +38,7 @@ from ponton_operator.selfservice.web.keep import Keep
 from ponton_operator.selfservice.web.live import Live
 from ponton_operator.selfservice.web.pages import Pages
 from ponton_operator.selfservice.web.settings import Portal, Site
+from ponton_operator.selfservice.web.settings import Server as LoginServer
 
 GRACE = 5  # seconds that answers under way have when we are told to end
 CONNECTIONS = 4000  # at once; pages that stay open have one each
@@ -52,6 +56,8 @@ class Config:
     spec: PortalSpec
     accounts: Path | None
     redis_url: str = field(repr=False)
+    oidc_secret: str = field(default="", repr=False)
+    oidc_ca: Path | None = None
     address: str = "127.0.0.1"
     metrics: int = 0
     log_level: str = "info"
@@ -102,11 +108,14 @@ def read_config(environment: Mapping[str, str]) -> Config:
     if level not in LEVELS:
         raise HostError(f"PONTON_LOG_LEVEL is not one of {', '.join(LEVELS)}.")
     on_cluster = bool(environment.get("PONTON_CLUSTER"))
+    secrets, oidc = Path(get("PONTON_SECRETS")), gateway.spec.selfservice.portal.oidc
     return Config(
         gateway=gateway,
         spec=gateway.spec.selfservice.portal,
         accounts=None if on_cluster else Path(get("PONTON_ACCOUNTS")),
-        redis_url=content(Path(get("PONTON_SECRETS")) / "redis-url").strip(),
+        redis_url=content(secrets / "redis-url").strip(),
+        oidc_secret=content(secrets / OIDC_SECRET).strip("\r\n") if oidc and oidc.client_secret_ref else "",
+        oidc_ca=secrets / OIDC_CA if oidc and oidc.ca_ref else None,
         address=environment.get("PONTON_LISTEN") or "127.0.0.1",
         metrics=int(port),
         log_level=level,
@@ -147,7 +156,14 @@ def _prepared(jids: Iterable[str]) -> frozenset[str]:
 def build(config: Config, accounts: AccountStore, log: Log, metrics: Metrics) -> Portal:
     """Put the parts together. Raises ValueError when the URL of Redis is none."""
     gateway = config.gateway
-    site = Site(config.spec.url, gateway.metadata.name, _prepared(config.spec.hosts))
+    oidc = config.spec.oidc
+    site = Site(
+        config.spec.url,
+        gateway.metadata.name,
+        _prepared(config.spec.hosts),
+        xmpp_login=config.spec.xmpp_login,
+        server=(oidc.title or urlsplit(oidc.issuer).hostname or "") if oidc else "",
+    )
     limits = read_limits(gateway)
     door = DoorClient(config.redis_url, gateway.metadata.name)
 
@@ -165,7 +181,17 @@ def build(config: Config, accounts: AccountStore, log: Log, metrics: Metrics) ->
         pages=Pages(site.path, limits.domain),
         log=log,
         metrics=metrics,
+        server=_login_server(config, oidc, site) if oidc else None,
     )
+
+
+def _login_server(config: Config, oidc: Oidc, site: Site) -> LoginServer:
+    """Make the client of the host's login server. Raises HostError."""
+    from ponton_operator.cluster.fetch import Fetcher  # noqa: PLC0415  # 18 MiB that few gateways need
+    from ponton_operator.selfservice.web.provider import Provider  # noqa: PLC0415
+
+    fetcher = Fetcher(config.oidc_ca, private=oidc.private_network, plain=oidc.issuer.startswith("http:"))
+    return Provider(oidc, config.oidc_secret, site.url + "/login/oidc/back", fetcher)
 
 
 def serving(config: Config, portal: Portal, linger: float = 0.0) -> Server:

@@ -40,7 +40,16 @@ class Desired(StrEnum):
 
 
 class Preferences(K8s):
-    """What an owner chose for the conversations; there is nothing to choose yet, features bring their fields here."""
+    """What an owner lets contacts see. The doors change it and tell the shard; one that starts reads it here."""
+
+    read_receipts: Flag = True
+    """Contacts see what the owner has read."""
+    typing: Flag = True
+    """Contacts see that the owner is writing."""
+    presence: Flag = True
+    """Contacts see that the owner is online."""
+    revision: Annotated[Whole, Field(ge=0, le=_MAX_COUNTER)] = 0
+    """Counts the doors' changes, so that a shard knows which is the newest; nobody else needs to touch it."""
 
 
 class GatewayRef(K8s):

@@ -107,6 +107,19 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+class SecretRef(K8s):
+    """One key of a Secret; on one machine the file secrets/NAME/KEY."""
+
+    name: Name
+    """The Secret's name, in the gateway's namespace."""
+    key: Annotated[
+        str,
+        Field(max_length=MAX_HOST),
+        shape("^[-._a-zA-Z0-9]+$", "write a key of a Secret: letters, digits, '-', '_' and '.'"),
+    ]
+    """The key in it."""
+
+
 class Metadata(K8s):
     """The part of ObjectMeta that plans read; what else an API server adds is left out, not refused."""
 

@@ -23,10 +23,12 @@ from ponton_operator.resources.base import (
     Memory,
     Metadata,
     Name,
+    SecretRef,
     Whole,
 )
 from ponton_operator.resources.network import Cidr, Labels, Network
-from ponton_operator.resources.rules import MEMORY_FITS, REPLICAS_ASCEND, Rule, shape
+from ponton_operator.resources.oidc import Oidc
+from ponton_operator.resources.rules import MEMORY_FITS, REPLICAS_ASCEND, SOME_LOGIN, Rule, shape
 from ponton_operator.resources.running import Rollout, Scaling
 
 KIND: Final = "BridgeGateway"
@@ -34,19 +36,6 @@ Port = Annotated[Whole, Field(ge=1, le=65535)]
 _MAX_URL: Final = 512  # characters
 _MAX_REFERENCE: Final = 512  # characters of an image's reference
 _MAX_HOSTS: Final = 100  # hosts whose users may have an account
-
-
-class SecretRef(K8s):
-    """One key of a Secret; on one machine the file secrets/NAME/KEY."""
-
-    name: Name
-    """The Secret's name, in the gateway's namespace."""
-    key: Annotated[
-        str,
-        Field(max_length=MAX_HOST),
-        shape("^[-._a-zA-Z0-9]+$", "write a key of a Secret: letters, digits, '-', '_' and '.'"),
-    ]
-    """The key in it."""
 
 
 class Tls(K8s):
@@ -198,6 +187,8 @@ class ShardTemplate(K8s):
     """Codes of one attempt to link. WhatsApp gives no more than six: the first for 60 s, five more for 20 s each."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What is logged."""
+    driver: Literal["Auto", "Core", "Neonize"] = "Auto"
+    """What speaks to WhatsApp: a program beside the shard, or a library in it. Auto: the core, if the image has it."""
 
 
 class Accounts(K8s):
@@ -212,7 +203,7 @@ class Accounts(K8s):
 class Portal(K8s):
     """The self-service pages."""
 
-    RULES: ClassVar = (REPLICAS_ASCEND,)
+    RULES: ClassVar = (REPLICAS_ASCEND, SOME_LOGIN)
 
     url: Annotated[
         str,
@@ -230,6 +221,10 @@ class Portal(K8s):
     """Networks of proxies whose X-Forwarded-For is believed."""
     hosts: Annotated[tuple[Annotated[str, Field(max_length=MAX_OWNER), OWNER], ...], Field(max_length=100)] = ()
     """XMPP addresses of the host's own people, who see all accounts and may start, stop, park and delete them."""
+    xmpp_login: Flag = True
+    """Whether people log in with a code, or a yes, that the gateway asks for over XMPP."""
+    oidc: Oidc | None = None
+    """A login server of the host (OpenID Connect), with which people log in too; without it there is none."""
     min_replicas: Annotated[Whole, Field(ge=1, le=20)] = 2
     """Pods that there are at least (cluster only)."""
     max_replicas: Annotated[Whole, Field(ge=1, le=20)] = 5

@@ -86,6 +86,8 @@ class Network(K8s):
     """The name server. Default: pods with k8s-app=kube-dns in kube-system."""
     api_server: Peer | None = None
     """The API server, for the front desk and the portal. Default: any address on 443 and 6443."""
+    login_server: Peer | None = None
+    """The login server of the portal. Default: any public address on its port; with privateNetwork as for Prosody."""
     visitors: Peer | None = None
     """Who may connect to the portal's pages: the proxy that speaks TLS. Default: anybody."""
     blocked: Annotated[tuple[Cidr, ...], Field(max_length=64)] = ()

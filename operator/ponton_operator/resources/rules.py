@@ -138,3 +138,8 @@ NAMES_UNIQUE: Final = Rule(
     "every name may stand only once",
     lambda found: len(found) == len({each.name for each in found}),
 )
+SOME_LOGIN: Final = Rule(
+    "!has(self.xmppLogin) || self.xmppLogin || has(self.oidc)",
+    "without xmppLogin and without oidc nobody could log in",
+    lambda portal: portal.xmpp_login or portal.oidc is not None,
+)

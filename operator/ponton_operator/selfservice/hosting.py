@@ -12,9 +12,12 @@ from typing import Final
 from ponton_bridge.model.states import Phase
 from ponton_operator.plan.alarms import Alarms, find_alarms
 from ponton_operator.resources.account import BridgeAccount, Desired
+from ponton_operator.resources.base import Truth
+from ponton_operator.resources.conditions import Type
 from ponton_operator.selfservice.accounts import AccountStore, age
 
 ROWS: Final = 50  # of one page of the table
+LOGINS: Final = 300.0  # seconds over which logins at WhatsApp are counted
 
 
 class Deed(StrEnum):
@@ -70,12 +73,13 @@ def table(accounts: Iterable[BridgeAccount], choice: Choice) -> Table:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The gateway in figures."""
+    """The gateway in figures; `logins` at WhatsApp a minute, of accounts: one that came twice counts once."""
 
     accounts: int
     linked: int
     failing: int
     parked: int
+    logins: float
     alarms: Alarms
 
 
@@ -88,8 +92,33 @@ def overview(accounts: Iterable[BridgeAccount], now: float) -> Overview:
         linked=sum(account.status.paired for account in everybody),
         failing=phases[Phase.FAILED] + phases[Phase.DEGRADED],
         parked=phases[Phase.PARKED],
+        logins=sum(_logged_in(account, now) for account in everybody) * 60 / LOGINS,
         alarms=find_alarms(everybody, Alarms(), now),
     )
+
+
+def _logged_in(account: BridgeAccount, now: float) -> bool:
+    return any(
+        condition.type == Type.WHATSAPP_CONNECTED
+        and condition.status == Truth.TRUE
+        and condition.last_transition_time.timestamp() > now - LOGINS
+        for condition in account.status.conditions
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LastError:
+    """How a shard ended that should have run: exit code (negative for a signal, None not known), how often in a row."""
+
+    code: int | None
+    times: int
+
+
+def last_error(account: BridgeAccount) -> LastError | None:
+    """Give how the account's shard failed last; None when nothing is wrong with how it ended."""
+    shard, times = account.status.shard, account.status.retry.failures
+    code = shard.exit_code if shard else None
+    return LastError(code, times) if times or code else None
 
 
 async def do(accounts: AccountStore, name: str, deed: Deed) -> None:

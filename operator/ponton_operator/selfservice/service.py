@@ -8,33 +8,41 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final
 
-from ponton_bridge.coordination.contract import PAGE, Heartbeat, Result, Verb
+from ponton_bridge.coordination.contract import PAGE, Result, Verb
 from ponton_bridge.core.limiter import Bucket
 from ponton_bridge.model.address import parse_number
 from ponton_bridge.model.errors import HostError, OwnerError
 from ponton_bridge.model.jid import host_of
 from ponton_bridge.model.states import TABLE, Next, Phase, Reason
-from ponton_operator.plan.ends import UNPAIRED
-from ponton_operator.plan.parking import TOLD, kept_by_scaler
+from ponton_operator.plan.preferences import choices_of, choose, chosen
 from ponton_operator.resources.account import BridgeAccount, Desired, account_name
 from ponton_operator.resources.gateway import BridgeGateway, allowed_hosts
 from ponton_operator.selfservice import export, passkeys, words
 from ponton_operator.selfservice.accounts import AccountStore
+from ponton_operator.selfservice.links import (
+    Shards,
+    is_deleting,
+    is_running,
+    keeps_link,
+    no_use,
+    reason_of,
+    sentence_of,
+)
 
 ANSWER_SECONDS: Final = 8.0  # how long a door waits for a shard; clients give up on an iq after 30 s or more
+CHOICE_SECONDS: Final = 3600.0  # how long a choice waits for a shard; a new one reads it from the resource
 START_SECONDS: Final = 120.0  # how long a request outlives a shard that is only starting
 PASSKEY_SECONDS: Final = 20.0  # how long a door waits for WhatsApp to take an answer, which needs two questions
 ASKS_PER_MINUTE: Final = 30.0  # per owner; a human clicking, not a script
 ASKS_BURST: Final = 20.0
 OWNERS_REMEMBERED: Final = 10_000  # rate buckets in memory; the oldest go first
-# While a shard is kept up.
-_NOT_BY_CODE: Final = frozenset({Reason.OUTDATED, Reason.CRASHING, Reason.UNREACHABLE, Reason.PASSKEY_ANSWERED})
-_REASONS: Final = {reason.value: reason for reason in Reason}  # other words are the control plane's own
+_ON: Final = frozenset({"on", "yes", "true", "1"})
+_OFF: Final = frozenset({"off", "no", "false", "0"})
 
 
 class Ask(StrEnum):
@@ -48,6 +56,7 @@ class Ask(StrEnum):
     RESUME = "resume"
     UNLINK = "unlink"
     DELETE = "delete"
+    PREFERENCES = "preferences"
     PASSKEY = "passkey"
     EXPORT = "export"
     HELP = "help"
@@ -57,7 +66,8 @@ class Ask(StrEnum):
 class Request:
     """One thing asked by one owner (prepared bare JID); `sure` confirms what cannot be taken back.
 
-    `watching`: on a page, where codes are seen by owners who are not online, too.
+    `watching`: on a page, where codes are seen by owners who are not online, too. `choices`: what a form says of
+    preferences, by their names; a text says it in `argument` ("typing off").
     """
 
     owner: str
@@ -65,6 +75,7 @@ class Request:
     argument: str = ""
     sure: bool = False
     watching: bool = field(default=False, repr=False)
+    choices: Mapping[str, bool] = field(default_factory=dict, repr=False)
 
 
 class Asks(StrEnum):
@@ -84,16 +95,6 @@ class Answer:
     deleting: bool = False
     code: str = ""
     asks: Asks = Asks.NOTHING
-
-
-class Shards(Protocol):
-    """How a door reaches the shard of an account (by Redis)."""
-
-    async def command(self, account: str, verb: str, argument: str, seconds: float, keep: float) -> Result | None:
-        """Ask, wait up to `seconds` for the result (None: no answer yet); the shard may still do it within `keep`."""
-
-    async def heartbeat(self, account: str) -> Heartbeat | None:
-        """Give the last heartbeat, None when there is none or Redis is away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,7 @@ class AccountService:
             Ask.RESUME: self._resume,
             Ask.UNLINK: self._unlink,
             Ask.DELETE: self._delete,
+            Ask.PREFERENCES: self._preferences,
             Ask.PASSKEY: self._passkey,
             Ask.EXPORT: self._export,
             Ask.HELP: self._help,
@@ -164,12 +166,19 @@ class AccountService:
         reason = await self._reason(account)
         return reason, sentence_of(account, reason)
 
+    async def chosen(self, owner: str) -> dict[str, bool]:
+        """Give what the owner has chosen, for a form. Raises OwnerError for who is not registered."""
+        return chosen((await self._existing(owner)).spec.preferences)
+
     async def export(self, owner: str) -> dict[str, object]:
         """Give all that the control plane holds about an owner. Raises PontonError."""
         account = await self.find(owner)
         if account is None:
             raise OwnerError(words.NOT_REGISTERED)
-        return export.record(account, await self._shards.heartbeat(account.metadata.name), self._clock())
+        name = account.metadata.name
+        day = (await self._shards.days([name])).get(name)
+        history = await self._shards.history(name)
+        return export.record(account, await self._shards.heartbeat(name), day, history, self._clock())
 
     async def wait_deleted(self, owner: str, seconds: float) -> BridgeAccount | None:
         """Wait until the owner's account is gone; gives it as it is when `seconds` are over."""
@@ -187,6 +196,14 @@ class AccountService:
         """Refuse owners of other servers."""
         if host_of(owner) not in self._limits.hosts:
             raise OwnerError(words.Filled(words.NOT_ALLOWED, hosts=", ".join(self._limits.hosts)))
+
+    async def check_known(self, owner: str) -> None:
+        """Refuse owners of other servers who have no account here (any more)."""
+        try:
+            self.check_owner(owner)
+        except OwnerError:
+            if await self.find(owner) is None:
+                raise
 
     def _admit(self, owner: str) -> None:
         bucket = self._buckets.pop(owner, None) or Bucket(ASKS_PER_MINUTE / 60, ASKS_BURST)
@@ -248,8 +265,8 @@ class AccountService:
     async def _code(self, request: Request) -> Answer:
         account = await self._existing(request.owner)
         reason = await self._reason(account)
-        if no_use := _no_use(account, reason):
-            return Answer(no_use)
+        if why := no_use(account, reason):
+            return Answer(why)
         done = words.GOES_ON if keeps_link(account, reason) else words.NEW_CODE
         name, watching = account.metadata.name, PAGE if request.watching else ""
         if not is_running(account):
@@ -264,8 +281,8 @@ class AccountService:
         if not request.argument.strip():
             raise OwnerError(words.ASK_NUMBER)
         number = parse_number(request.argument)
-        if no_use := _no_use(account, await self._reason(account)):
-            return Answer(no_use)
+        if why := no_use(account, await self._reason(account)):
+            return Answer(why)
         if not is_running(account):
             await self._accounts.wake(account.metadata.name)
         result = await self._shards.command(
@@ -339,6 +356,22 @@ class AccountService:
         await self._accounts.delete(account.metadata.name)
         return Answer(words.DELETING, deleting=True)
 
+    async def _preferences(self, request: Request) -> Answer:
+        account = await self._existing(request.owner)
+        name, before = account.metadata.name, account.spec.preferences
+        wanted = _read_choice(request.argument) if request.argument.strip() else request.choices
+        if not wanted:
+            lines = [f"{key} {'on' if on else 'off'} - {words.CHOICES[key]}" for key, on in chosen(before).items()]
+            return Answer(words.CHOICES_NOW.format(lines="\n".join(lines)))
+        now = (await self._accounts.patch(name, preferences=choose(before, wanted))).spec.preferences
+        if not is_running(account):
+            return Answer(words.CHOICE_LATER)
+        told = None
+        with contextlib.suppress(HostError):  # Redis is away: the resource has it
+            argument = choices_of(now).to_json()
+            told = await self._shards.command(name, Verb.CHOOSE, argument, ANSWER_SECONDS, CHOICE_SECONDS)
+        return Answer(words.CHOICE_KEPT if told and told.ok else words.CHOICE_LATER)
+
     async def _export(self, request: Request) -> Answer:
         return Answer(json.dumps(await self.export(request.owner), indent=1, ensure_ascii=False))
 
@@ -347,46 +380,12 @@ class AccountService:
         return Answer("\n\n".join([words.HELP.format(domain=self._limits.domain), *page, words.TERMS]))
 
 
-def reason_of(account: BridgeAccount, beat: Heartbeat | None) -> Reason:
-    """Give the freshest word on a link: the shard's own heartbeat, else what the control plane holds."""
-    if beat is not None and beat.reason in _REASONS and is_running(account):
-        return _REASONS[beat.reason]
-    kept = account.status.parking.reason if account.status.parking else account.status.reason
-    return _REASONS.get(kept) or TOLD.get(kept, Reason.STARTING)
-
-
-def sentence_of(account: BridgeAccount, reason: Reason) -> str:
-    """Say how a link is; who has paused it is told how to go on."""
-    return (
-        words.PAUSED if account.spec.desired is Desired.PARKED and reason is Reason.PARKED else TABLE[reason].sentence
-    )
-
-
-def is_deleting(account: BridgeAccount) -> bool:
-    """Tell whether the account is on its way out."""
-    return account.metadata.deletion_timestamp is not None
-
-
-def is_running(account: BridgeAccount) -> bool:
-    """Tell whether there is, or will soon be, a shard that listens to commands."""
-    kept = account.status.parking is not None or kept_by_scaler(account, account.status)
-    return not kept and account.spec.desired is Desired.RUNNING
-
-
-def keeps_link(account: BridgeAccount, reason: Reason) -> bool:
-    """Tell whether the device is still linked at WhatsApp, whether or not a shard runs."""
-    return account.status.paired and reason not in UNPAIRED | {Reason.STALE_STORE}
-
-
-def _no_use(account: BridgeAccount, reason: Reason) -> str:
-    """Say why a code would not help: there is a link already, or it is the host's turn. '' when it would."""
-    if account.spec.desired is Desired.STOPPED:
-        return TABLE[Reason.STOPPED].sentence
-    if TABLE[reason].phase in {Phase.RUNNING, Phase.DEGRADED, Phase.CONNECTING}:
-        return words.LINKED_ALREADY
-    if TABLE[reason].next is Next.PASSKEY:
-        return words.ANSWER_FIRST
-    return TABLE[reason].sentence if is_running(account) and reason in _NOT_BY_CODE else ""
+def _read_choice(text: str) -> dict[str, bool]:
+    """Read "typing off". Raises OwnerError."""
+    name, _, value = text.lower().replace(":", " ").replace("=", " ").partition(" ")
+    if name not in words.CHOICES or value.strip() not in _ON | _OFF:
+        raise OwnerError(words.CHOICE_UNKNOWN)
+    return {name: value.strip() in _ON}
 
 
 def _told(result: Result | None, done: str) -> Answer:

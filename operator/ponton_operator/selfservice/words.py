@@ -59,6 +59,7 @@ HELP: Final = (
     "unlink - end the link with WhatsApp, keep the account here\n"
     "passkey - how to answer when WhatsApp asks for your passkey\n"
     "delete - end the link and remove everything that is stored here\n"
+    "preferences - what your contacts see of you, and how to change it\n"
     "export - what is stored about you here\n"
     "help - this text\n"
     "A contact's address is their number with a plus sign: +447700900123@{domain}"
@@ -128,7 +129,8 @@ UNLINK_CONFIRM: Final = (
 )
 UNLINKED: Final = "The link with WhatsApp is ended."
 DELETED_LIST: Final = (
-    "the link with WhatsApp, the stored keys and messages in transit, your contacts here, "
+    "the link with WhatsApp, the stored keys and messages in transit, your contacts here, your preferences, "
+    "the figures of your bridge and what happened to it, "
     "the WhatsApp entries of your contact list, and this registration"
 )
 DELETE_CONFIRM: Final = f"This deletes for good: {DELETED_LIST}. Write 'delete yes' to do it."
@@ -141,10 +143,53 @@ RESIDUE: Final = (
     "The picture of a code may stay on the upload server until it expires there; it cannot be used any more."
 )
 
+CHOICES: Final = {
+    "receipts": "My contacts see what I have read. Without it my phone shows it as unread, too.",
+    "typing": "My contacts see that I am writing.",
+    "presence": "My contacts see that I am online. Without it WhatsApp does not tell me who of them is, either.",
+}
+CHOICE_KEPT: Final = "Your choice is kept and holds from now on."
+CHOICE_LATER: Final = (
+    "Your choice is kept. Your bridge has not heard of it yet: it holds as soon as it has, "
+    "at the latest when the bridge starts anew."
+)
+CHOICE_UNKNOWN: Final = "This cannot be chosen. Write 'preferences' to see what can."
+CHOICES_NOW: Final = (
+    "This is how it is now:\n{lines}\nTo change it write for example 'set typing off' or 'set typing on'."
+)
+
 LOGIN_CODE: Final = (
     "{code} is your code to log in at the page of {domain}. It holds for {minutes} minutes. "
     "Give it to nobody; if you did not ask for it, do nothing."
 )
+LOGIN_CONFIRM: Final = (
+    "If your client asks whether you agree instead: say yes only if the page shows {transaction} too, "
+    "and no if you did not ask for it."
+)
+
+# On the login page, where a login server of the host is asked.
+EMAIL_NOT_VERIFIED: Final = (
+    "The login server has not verified your e-mail address, of which your XMPP address is made. "
+    "Have it verified there, then log in again."
+)
+NO_ADDRESS: Final = (
+    "The login server did not say which XMPP address is yours. Ask your host: the claims that it gives, "
+    "or the setting 'jid' here, have to change."
+)
+ADDRESS_UNUSABLE: Final = (
+    "What the login server says about you makes no XMPP address that can be used here. Ask your host to look at it."
+)
+PROVIDER_AWAY: Final = (
+    "The login server cannot be reached at the moment. Try again in a minute; if that does not help, tell your host."
+)
+PROVIDER_WRONG: Final = (
+    "The login server's answer cannot be used, so nobody was logged in. Tell your host: the log says why."
+)
+PROVIDER_REFUSED: Final = "The login server did not let you in, or the login was broken off there. Try again."
+LOGIN_OLD: Final = (
+    "This login was begun in another browser, more than ten minutes ago, or was used already. Log in once more."
+)
+TOO_MANY_LOGINS: Final = "Logins were begun too often from where you are. Wait ten minutes, then try again."
 
 NOT_SERVED: Final = "You have no account at this gateway, so this reaches nobody. Write 'register' to {domain}."
 AWAY: Final = "The bridge of your account is not running. Write 'status' to {domain}."
@@ -163,6 +208,7 @@ NEXT: Final = {
 }
 LOG_IN_AGAIN: Final = "Please log in."
 WRONG_CODE: Final = "That is not the code, or it holds no longer. Try again, or ask for a new one."
+SAID_NO: Final = "This login was refused in the XMPP client of that address. If that was a mistake, ask for a new code."
 TOO_MANY_TRIES: Final = "That was tried too often. Wait ten minutes, then ask for a new code."
 TOO_MANY_CODES: Final = "Codes were asked for too often. Wait ten minutes, then try again."
 DESK_AWAY: Final = "The gateway does not answer at the moment, so no code can be sent. Try again in a minute."
@@ -175,7 +221,8 @@ NO_PAGE: Final = "There is no such page."
 NO_SUCH_ACCOUNT: Final = "There is no such account."
 HOST_DONE: Final = "It is asked for; it takes a moment until the account shows it."
 HOST_DELETES: Final = (
-    "This deletes for good the owner's link with WhatsApp, the stored keys and messages in transit, and the account."
+    "This deletes for good the owner's link with WhatsApp, the stored keys and messages in transit, "
+    "and the account with its preferences, figures and history."
 )
 LOGGED_OUT: Final = "You are logged out."
 LOGGED_OUT_EVERYWHERE: Final = "You are logged out everywhere."

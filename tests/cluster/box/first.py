@@ -32,7 +32,7 @@ class First:
             "PATH": f"{folder.bin}:{os.environ['PATH']}",
             "HOME": str(folder.root),
             "PYTHONDONTWRITEBYTECODE": "1",
-            # Memory for time: at Go's own setting (100) a quarter of the API server's time goes into collecting garbage.
+            # Memory for time: at Go's own setting (100) the API server spends a quarter of its time on garbage.
             "GOGC": "400",
         }
         self._children = Children(folder.logs, self._environ)

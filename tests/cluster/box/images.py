@@ -26,17 +26,21 @@ _SERVERS = "prosody,prosody-modules,redis-server,ca-certificates"
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one image is made: its Containerfile, what its base has beside a bare Debian, whether it takes our wheels."""
+    """How one image is made: its Containerfile, what its base has beside a bare Debian, whether it takes our wheels.
+
+    `core` is the folder of .tools with the WhatsApp core that it takes: the one that is shipped, or the sandbox's.
+    """
 
     containerfile: str
     packages: str
     wheels: bool
+    core: str = ""
 
 
 IMAGES = {
-    "bridge": Recipe("bridge/Containerfile", _PYTHON, wheels=True),
+    "bridge": Recipe("bridge/Containerfile", _PYTHON, wheels=True, core="core"),
     "operator": Recipe("operator/Containerfile", _PYTHON, wheels=True),
-    "sandbox": Recipe("tests/sandbox/Containerfile", _PYTHON, wheels=True),
+    "sandbox": Recipe("tests/sandbox/Containerfile", _PYTHON, wheels=True, core="core-sandbox"),
     "prosody": Recipe("tests/cluster/images/prosody.Containerfile", _SERVERS, wheels=False),
     "redis": Recipe("tests/cluster/images/redis.Containerfile", _SERVERS, wheels=False),
 }
@@ -57,14 +61,25 @@ def archive(name: str) -> Path:
     recipe = IMAGES[name]
     with _locked():
         wheels = [*_wheels().glob("*.whl"), _own_wheel()] if recipe.wheels else []
-        path = cache() / "images" / f"{name}-{_digest(name, wheels)}.tar"
+        core = _core(recipe.core)
+        path = cache() / "images" / f"{name}-{_digest(name, wheels, core)}.tar"
         if path.exists():
             return path
         base = _base(recipe.packages)
         say(f"building {reference(name)} ...")
         with tempfile.TemporaryDirectory(dir=cache()) as context:
-            _lay(Path(context), wheels)
-            line = ["bud", "--pull-never", "--timestamp", "0", "--build-arg", f"BASE={base}"]
+            _lay(Path(context), wheels, core)
+            # The core is built already, so its stage needs no Go.
+            line = [
+                "bud",
+                "--pull-never",
+                "--timestamp",
+                "0",
+                "--build-arg",
+                f"BASE={base}",
+                "--build-arg",
+                f"GO={base}",
+            ]
             _buildah([*line, "-f", str(ROOT / recipe.containerfile), "-t", reference(name), context])
         _push(reference(name), path)
         return path
@@ -94,23 +109,27 @@ def _push(name: str, path: Path) -> None:
         made.replace(path)
 
 
-def _lay(context: Path, wheels: list[Path]) -> None:
-    """Fill the build's context: the wheels, and the sources of the sandbox, which is in no wheel."""
+def _lay(context: Path, wheels: list[Path], core: Path | None) -> None:
+    """Fill the build's context: the wheels, the core, and the sources of the sandbox, which is in no wheel."""
     (context / "wheels").mkdir()
     for wheel in wheels:
         os.link(wheel, context / "wheels" / wheel.name)
+    if core:
+        shutil.copytree(core.parent, context / "bridge" / "whatsapp-core" / core.parent.name)
     (context / "tests").mkdir()
     shutil.copy(ROOT / "tests" / "__init__.py", context / "tests")
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "tests" / "sandbox", context / "tests" / "sandbox", ignore=ignored)
 
 
-def _digest(name: str, wheels: list[Path]) -> str:
+def _digest(name: str, wheels: list[Path], core: Path | None) -> str:
     """What the image is made from; wheels of others are known by name and folder, which the lock decides."""
     known = hashlib.sha256(_base_reference(IMAGES[name].packages).encode())
     known.update((ROOT / IMAGES[name].containerfile).read_bytes())
     for wheel in wheels:
         known.update(wheel.read_bytes() if wheel.name.startswith("ponton-") else str(wheel).encode())
+    if core:
+        known.update(core.read_bytes())
     if name == "sandbox":
         for path in sorted((ROOT / "tests" / "sandbox").rglob("*.py")):
             known.update(f"\0{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
@@ -147,6 +166,15 @@ def _own_wheel() -> Path:
     _run([uv, "build", "--quiet", "--wheel", "--out-dir", str(folder)])
     (wheel,) = folder.glob("*.whl")
     return wheel
+
+
+def _core(folder: str) -> Path | None:
+    """The WhatsApp core of this checkout in a folder of .tools, built when its sources have changed."""
+    if not folder:
+        return None
+    path = ROOT / ".tools" / folder / "ponton-whatsapp"
+    _run(["make", "-C", str(ROOT), "--no-print-directory", str(path)])
+    return path
 
 
 def _base_reference(packages: str) -> str:

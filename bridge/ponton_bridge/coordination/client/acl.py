@@ -56,17 +56,21 @@ def door_user_name(gateway: str, door: Door) -> str:
 
 
 def door_rules(gateway: str, door: Door, password: str) -> list[str]:
-    """Give the ACL rules of a door's user: leave commands, await results, read heartbeats and states, and its own.
+    """Give the ACL rules of a door's user: leave commands, await results, read what is known of accounts, and its own.
 
     The front desk also reads and answers the commands that the portal leaves for itself. The portal reads live codes,
-    and keeps its sessions.
+    adds to histories what the host's people did, and keeps its sessions.
     """
     secret = hashlib.sha256(password.encode()).hexdigest()
     keys, own = Keys(gateway, ""), Keys(gateway, FRONT_DESK)
     every = keys.everybody
     more = {
         Door.FRONT_DESK: [f"(+xread +xdel +del +rpush +expire ~{own.prefix}*)"],
-        Door.PORTAL: [f"(+get +pttl %R~{every}code)", f"({' '.join(KEEPING)} ~{keys.portal}*)"],
+        Door.PORTAL: [
+            f"(+get +pttl %R~{every}code)",
+            f"(+xadd +expire ~{keys.history}*)",
+            f"({' '.join(KEEPING)} ~{keys.portal}*)",
+        ],
     }
     return [
         "reset",
@@ -77,6 +81,8 @@ def door_rules(gateway: str, door: Door, password: str) -> list[str]:
         f"(+xadd +expire ~{every}cmd)",
         f"(+blpop ~{every}res:*)",
         f"(+hgetall %R~{every}hb %R~{every}state)",
+        f"(+get %R~{every}day)",
+        f"(+xrevrange %R~{keys.history}*)",
         *more[door],
     ]
 

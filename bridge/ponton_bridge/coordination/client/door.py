@@ -1,4 +1,4 @@
-"""The control plane's side of the Redis contract: commands to shards, heartbeats, live codes, the states stream.
+"""The control plane's side of the Redis contract: commands to shards, heartbeats, live codes, states, what happened.
 
 Called by the doors and by operators. What needs Redis and cannot have it is a `RedisAway` with a sentence; a heartbeat
 that cannot be read is none.
@@ -15,16 +15,20 @@ from ponton_bridge.coordination.client.acl import NoAcl, acl, door_rules, door_u
 from ponton_bridge.coordination.client.wire import CALL, RedisAway, RedisRefused, Wires, entries, pairs
 from ponton_bridge.coordination.contract import (
     COMMANDS_MAX,
+    HISTORY_MAX,
+    HISTORY_TTL,
     PAGES_TTL,
     Command,
     Door,
     Flat,
+    Happening,
     Heartbeat,
     Keys,
     LiveCode,
     Result,
     StateChange,
 )
+from ponton_bridge.core.day import Day
 
 __all__ = ["DoorClient", "NoAcl", "RedisAway", "door_user_name", "rules", "user_name"]
 
@@ -96,6 +100,18 @@ class DoorClient:
             await self._hashes({account: self._keys(account).heartbeat for account in accounts}, Heartbeat, found)
         return found
 
+    async def days(self, accounts: Sequence[str]) -> dict[str, Day]:
+        """Give the last days in figures that there are, read in pages; what Redis does not give is left out."""
+        found: dict[str, Day] = {}
+        with suppress(RedisAway):
+            for start in range(0, len(accounts), PAGE):
+                page = accounts[start : start + PAGE]
+                replies = await self._wires.calls([["GET", self._keys(account).day] for account in page])
+                for account, text in zip(page, replies, strict=True):
+                    with suppress(ValueError, TypeError):  # none, or nothing that can be read
+                        found[account] = Day.from_text(text)
+        return found
+
     async def live_code(self, account: str) -> LiveCode | None:
         """Give the code that can be used now, its end by our clock; None when there is none. Raises RedisAway."""
         return (await self.live_codes([account])).get(account)
@@ -155,8 +171,28 @@ class DoorClient:
                     with suppress(ValueError):
                         found[name] = kind.from_redis(pairs(reply))
 
+    async def record(self, happened: Sequence[tuple[str, Happening]]) -> None:
+        """Add to what happened to accounts, oldest first, in pages. Raises RedisAway; then some may have been added."""
+        for start in range(0, len(happened), PAGE):
+            commands: list[list[str | float]] = []
+            for account, each in happened[start : start + PAGE]:
+                key = self._keys(account).history
+                said = [part for pair in each.to_redis().items() if pair[1] not in {"", "0"} for part in pair]
+                commands += [["XADD", key, "MAXLEN", HISTORY_MAX, "*", *said], ["EXPIRE", key, HISTORY_TTL]]
+            await self._wires.calls(commands)
+
+    async def history(self, account: str) -> list[Happening]:
+        """Give what happened to an account, newest first; [] when nothing did, or Redis is away."""
+        found: list[Happening] = []
+        with suppress(RedisAway, RedisRefused):
+            for _, said in await self._wires.call("XREVRANGE", self._keys(account).history, "+", "-"):
+                with suppress(ValueError):
+                    found.append(Happening.from_redis(pairs(said)))
+        return list(dict.fromkeys(found))  # an answer that was lost has one told twice
+
     async def delete_account(self, account: str) -> None:
-        """Delete every key of an account; raises RedisAway."""
+        """Delete every key of an account, and its history; raises RedisAway."""
+        await self._wires.call("UNLINK", self._keys(account).history)
         cursor = "0"
         while True:
             cursor, names = await self._wires.call(

@@ -1,4 +1,4 @@
-"""A shard's side of the Redis contract: lease, heartbeat, state, live code, commands.
+"""A shard's side of the Redis contract: lease, heartbeat, state, live code, commands, and its last day in figures.
 
 Nothing here ever stops a shard but a refused epoch: with Redis away the shard goes on, and what it last said (state,
 code, lease) is said again when Redis is back. Publishing is synchronous and never blocks. Called by the shard program.
@@ -28,6 +28,7 @@ from ponton_bridge.coordination.contract import (
     StateChange,
 )
 from ponton_bridge.core.backoff import delay
+from ponton_bridge.core.day import BUCKET, DAY, Day
 
 READ_COUNT: Final = 20  # commands of one read
 IDLE: Final = 10.0  # seconds until the second connection is closed
@@ -63,6 +64,8 @@ class ShardClient:
         self._state: StateChange | None = None
         self._code: LiveCode | None = None
         self._state_due = self._code_due = False
+        self._day: Day | None = None  # until Redis has given what earlier processes left there
+        self._day_due = False
         self._known = False  # Redis has taken our epoch
         self._ahead = 0.0  # seconds of Redis' clock before the loop's
         self._news = asyncio.Event()
@@ -105,7 +108,7 @@ class ShardClient:
         self._code, self._code_due = None, False
         with contextlib.suppress(*_AWAY, EpochRefused, TimeoutError):
             async with asyncio.timeout(RELEASE):
-                await self._pen.write(self._wire, [*self._due(), *last])
+                await self._pen.write(self._wire, [*self._due(), *self._day_words(), *last])
         await self._close()
 
     async def _close(self) -> None:
@@ -167,13 +170,31 @@ class ShardClient:
             ["HSET", self._keys.heartbeat, *_flat(beat.to_redis())],
             ["EXPIRE", self._keys.heartbeat, HEARTBEAT_TTL],
         ]
+        if self._day is None:
+            self._day = await self._past()
+        self._day_due |= self._day.note(beat)
         if self.away:
-            self._state_due, self._code_due = self._state is not None, True
-        await self._say(self._wire, commands, lease=LEASE_TTL)
+            self._state_due, self._code_due, self._day_due = self._state is not None, True, True
+        if self._day_due:
+            commands += self._day_words()
+        self._day_due = await self._say(self._wire, commands, lease=LEASE_TTL)
         self._turn(away=False)
 
-    async def _say(self, wire: Wire, commands: list[RedisCommand], *, lease: float) -> None:
-        """Write, and note what was said; what a Redis has lost that did not know us any more is said again."""
+    async def _past(self) -> Day:
+        """Read the day that earlier processes of the account left; what cannot be read is a day of nothing."""
+        try:
+            return Day.from_text(await self._wire.call("GET", self._keys.day) or "")
+        except (RedisRefused, ValueError):
+            return Day()
+
+    def _day_words(self) -> list[RedisCommand]:
+        return [["SET", self._keys.day, self._day.to_text(), "EX", DAY + BUCKET]] if self._day else []
+
+    async def _say(self, wire: Wire, commands: list[RedisCommand], *, lease: float) -> bool:
+        """Write, and note what was said; what a Redis has lost that did not know us any more is said again.
+
+        Gives whether Redis has lost it.
+        """
         async with self._saying:
             state, code = self._state, self._code
             written = await self._pen.write(wire, [*commands, *self._due()], lease=lease)
@@ -184,6 +205,7 @@ class ShardClient:
             self._code_due = lost or self._code is not code
             if self._state_due or self._code_due:
                 self._news.set()
+            return lost
 
     async def _write_aside(self, commands: Sequence[RedisCommand]) -> None:
         await self._pen.write(self._second, commands)

@@ -25,6 +25,7 @@ from .child import CallFailed, Child, Frame, Gone, Unasked, command
 from .codes import Codes
 from .feed import Feed
 from .keeper import Fall, Keeper
+from .turns import Turns
 
 log = logging.getLogger("ponton.whatsapp")
 
@@ -76,7 +77,7 @@ class CoreDriver:
         self._tokens = itertools.count(1)
         self._held: dict[int, tuple[Child, int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._sending = asyncio.Lock()  # whatsmeow sends one at a time; here it is known which were not begun
+        self._turns = Turns()
         self._leaving: asyncio.Task[None] | None = None  # the client before is let go
         self._open = False  # the core is to connect
         self._linked = False
@@ -297,18 +298,14 @@ class CoreDriver:
                 self._tell(port.PairingFailed(Reason.PASSKEY_FAILED))
 
     async def send(self, chat: Address, content: port.Content, *, message_id: str | None, seconds: float) -> port.Sent:
-        """Send, one message at a time, in the order of the calls."""
+        """Send; one message of a chat at a time, in the order of the calls."""
         name, arguments = calls.sending(chat, content)
         deadline = self._loop.time() + seconds
         try:
-            async with asyncio.timeout(seconds):
-                await self._sending.acquire()
+            async with self._turns.of(chat.key, seconds):
+                return await self._send(name, deadline - self._loop.time(), id=message_id or "", **arguments)
         except TimeoutError:  # it waited behind others and was never begun
             raise port.NotConnected(failures.NOT_SENT) from None
-        try:
-            return await self._send(name, deadline - self._loop.time(), id=message_id or "", **arguments)
-        finally:
-            self._sending.release()
 
     async def _send(self, name: str, seconds: float, **arguments: object) -> port.Sent:
         child = self._keeper.child

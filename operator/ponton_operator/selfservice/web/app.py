@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ponton_operator.selfservice import languages, words
-from ponton_operator.selfservice.web import host, login, owner, passkey
+from ponton_operator.selfservice.web import host, login, oidc, owner, passkey
 from ponton_operator.selfservice.web.gate import Page, Visit, pass_gate
 from ponton_operator.selfservice.web.keep import fresh
 from ponton_operator.selfservice.web.settings import Portal, Site
@@ -26,6 +26,9 @@ PAGES: Final = (
     Page("/login", login.begin, "POST"),
     Page("/login/code", login.code_form),
     Page("/login/code", login.finish, "POST"),
+    Page("/login/answer", login.answered, part=True),
+    Page("/login/oidc", oidc.start),
+    Page("/login/oidc/back", oidc.back),
     Page("/logout", login.leave, "POST", owner=True),
     Page("/language", login.language, "POST"),
     Page("/account", owner.account, owner=True),

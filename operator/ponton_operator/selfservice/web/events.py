@@ -11,8 +11,10 @@ class PortalEvent(StrEnum):
     CRASHED = "portal_crashed"  # a fault of ours; it is started again
     CONFIG_REFUSED = "config_refused"
     LOGIN_BEGUN = "login_begun"  # a code was asked for; whether it was one of our owners is not said
-    LOGGED_IN = "logged_in"  # with the account
-    LOGIN_REFUSED = "login_refused"  # a wrong or an old code
+    OIDC_BEGUN = "oidc_begun"  # a browser was sent to the login server
+    OIDC_FAILED = "oidc_failed"  # nobody was logged in; `why`, for the host (docs/portal.md)
+    LOGGED_IN = "logged_in"  # with the account; `way`: code, confirmed (a yes by XMPP) or oidc
+    LOGIN_REFUSED = "login_refused"  # a wrong or an old code, or a no by XMPP
     LOGGED_OUT = "logged_out"  # with the account; `everywhere`
     ACTED = "owner_acted"  # somebody asked for something: `verb`, the account, and how it went
     HOST_ACTED = "host_acted"  # somebody of the host did something to an account: `verb`, `by` (an account's name)

@@ -72,6 +72,7 @@ class Visit:
     cookie: str
     language: str
     owner: str = ""
+    host: bool = False
     form: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -82,7 +83,7 @@ class Visit:
     @property
     def is_host(self) -> bool:
         """Whether this is one of the host's people."""
-        return self.owner in self.portal.site.hosts
+        return self.host or self.owner in self.portal.site.hosts
 
     @property
     def account(self) -> str:
@@ -160,7 +161,7 @@ async def pass_gate(portal: Portal, page: Page, request: Request) -> Response:
 
 async def _answer(visit: Visit, page: Page, *, known: bool) -> Response:
     session = await visit.portal.keep.session(visit.cookie) if known else None
-    visit.owner = session.owner if session else ""
+    visit.owner, visit.host = (session.owner, session.host) if session else ("", False)
     if page.method == "POST":
         visit.form = await _form(visit)
     if page.owner and not visit.owner:

@@ -26,6 +26,7 @@ ANSWER: Final = 1800  # seconds that a used token of a passkey's answer is remem
 TRIES: Final = 5  # of codes, for one address in LOGIN seconds
 CODES: Final = 5  # that are sent to one address in LOGIN seconds
 DIGITS: Final = 8  # of a code: with TRIES tries one guess in 20 million logins succeeds
+LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ23456789"  # of a transaction: none that look alike, and they make no words
 CONNECTIONS: Final = 8  # as many as are kept open: Redis answers in 1 ms, and a new connection costs more than to wait
 
 
@@ -35,10 +36,11 @@ class TooManyTries(HostError):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who is logged in, and when that began (seconds since 1970)."""
+    """Who is logged in, when that began (seconds since 1970), and whether the login made them one of the host's."""
 
     owner: str
     begun: float
+    host: bool = False
 
 
 def fresh() -> str:
@@ -65,12 +67,12 @@ class Keep:
 
     # ---- sessions --------------------------------------------------------------------------------------------
 
-    async def open(self, owner: str) -> str:
+    async def open(self, owner: str, *, host: bool = False) -> str:
         """Begin a session; gives the new cookie, so that no cookie from before the login is worth anything."""
         cookie = fresh()
         session, mine = self._session(cookie), self._mine(owner)
         await self._calls([
-            ["SET", session, json.dumps([owner, self._clock()]), "EX", IDLE],
+            ["SET", session, json.dumps([owner, self._clock(), host]), "EX", IDLE],
             ["SADD", mine, session],
             ["EXPIRE", mine, LONGEST],
         ])  # fmt: skip
@@ -123,18 +125,31 @@ class Keep:
 
     # ---- logins ----------------------------------------------------------------------------------------------
 
-    async def begin(self, cookie: str, owner: str) -> str:
-        """Begin a login of this browser; gives the code, which is to be sent to the owner. Raises TooManyTries."""
+    async def begin(self, cookie: str, owner: str) -> tuple[str, str]:
+        """Begin a login of this browser; gives the code, which is to be sent to the owner, and the transaction.
+
+        The transaction is what the owner compares who is asked to agree. Raises TooManyTries.
+        """
         if not await self.allows("codes", owner, CODES, LOGIN):
             raise TooManyTries(words.TOO_MANY_CODES)
         code = "".join(secrets.choice("0123456789") for _ in range(DIGITS))
-        login = json.dumps([owner, digest(cookie, code)])
+        sign = "".join(secrets.choice(LETTERS) for _ in range(6))
+        transaction = f"{sign[:3]}-{sign[3:]}"
+        login = json.dumps([owner, digest(cookie, code), transaction])
         await self._wires.call("SET", self._login(cookie), login, "EX", LOGIN)
-        return code
+        return code, transaction
 
-    async def begun(self, cookie: str) -> bool:
-        """Tell whether a login of this browser waits for its code."""
-        return bool(await self._wires.call("GET", self._login(cookie)))
+    async def begun(self, cookie: str) -> tuple[str, str] | None:
+        """Give owner and transaction of the login of this browser that waits for its code; None when there is none."""
+        text = await self._wires.call("GET", self._login(cookie))
+        if not text:
+            return None
+        owner, _, transaction = json.loads(text)
+        return owner, transaction
+
+    async def drop(self, cookie: str) -> bool:
+        """End the login of this browser that waits for its code; whether there was one."""
+        return bool(await self._wires.call("DEL", self._login(cookie)))
 
     async def finish(self, cookie: str, code: str) -> str:
         """Give the owner whose code this is, '' when it is none (any more). Raises TooManyTries.
@@ -144,13 +159,29 @@ class Keep:
         text = await self._wires.call("GET", self._login(cookie))
         if not text:
             return ""
-        owner, expected = json.loads(text)
+        owner, expected, _ = json.loads(text)
         if not await self.allows("tries", owner, TRIES, LOGIN):
             raise TooManyTries(words.TOO_MANY_TRIES)
         given = "".join(character for character in code if character.isdigit())
         if not hmac.compare_digest(expected, digest(cookie, given)):
             return ""
-        return str(owner) if await self._wires.call("DEL", self._login(cookie)) else ""
+        return str(owner) if await self.drop(cookie) else ""
+
+    async def begin_elsewhere(self, cookie: str, state: str, remembered: list[str]) -> None:
+        """Remember that this browser went to a login server, and what has to be known when it comes back."""
+        await self._wires.call(
+            "SET", self._elsewhere(cookie), json.dumps([digest(cookie, state), remembered]), "EX", LOGIN
+        )
+
+    async def finish_elsewhere(self, cookie: str, state: str) -> list[str] | None:
+        """Give what was remembered, once; None when this browser did not go there with that state."""
+        text = await self._wires.call("GET", self._elsewhere(cookie))
+        if not text:
+            return None
+        expected, kept = json.loads(text)
+        if not hmac.compare_digest(expected, digest(cookie, state)):
+            return None
+        return list(kept) if await self._wires.call("DEL", self._elsewhere(cookie)) else None
 
     async def allows(self, kind: str, who: str, most: int, seconds: int) -> bool:
         """Count one more of a kind for somebody; whether there were at most so many in these seconds."""
@@ -177,6 +208,9 @@ class Keep:
 
     def _login(self, cookie: str) -> str:
         return self._prefix + "l:" + digest(cookie)
+
+    def _elsewhere(self, cookie: str) -> str:
+        return self._prefix + "e:" + digest(cookie)
 
     async def _calls(self, commands: list[list[str | float]]) -> list[Reply]:
         replies = await self._wires.calls(commands)

@@ -16,12 +16,13 @@ from ponton_bridge.coordination.contract import Heartbeat, LiveCode
 from ponton_bridge.model.errors import HostError
 from ponton_bridge.model.states import TABLE, Next, Phase, Reason
 from ponton_operator.resources.account import BridgeAccount, Desired, account_name
-from ponton_operator.selfservice import words
+from ponton_operator.selfservice import hosting, words
 from ponton_operator.selfservice.accounts import AccountStore
-from ponton_operator.selfservice.service import is_deleting, keeps_link, reason_of, sentence_of
+from ponton_operator.selfservice.links import is_deleting, keeps_link, reason_of, sentence_of
 from ponton_operator.selfservice.web.keep import digest
 
 LOOK: Final = 0.5  # seconds between looks; a page turns within two of them
+FIGURES: Final = 5.0  # seconds that the gateway's figures may be old: to sum up 10,000 accounts takes 0.1 s
 AGAIN: Final = 1.0  # seconds until a store that could not be followed is tried again
 DAY: Final = 86400.0
 WHATSAPP_DROPS: Final = 14  # days that WhatsApp keeps a link whose phone is away
@@ -140,6 +141,7 @@ class Live:
         self._watched: Counter[str] = Counter()
         self._views: dict[str, View] = {}
         self._news = asyncio.Event()
+        self._overview: tuple[float, hosting.Overview] | None = None  # with the time at which it was summed up
         self.stopping = False
 
     @property
@@ -151,6 +153,13 @@ class Live:
     def accounts(self) -> list[BridgeAccount]:
         """All accounts, as far as the store has told of them."""
         return list(self._known.values())
+
+    def overview(self) -> hosting.Overview:
+        """Give the gateway in figures, at most FIGURES old."""
+        now = self.clock()
+        if self._overview is None or not 0 <= now - self._overview[0] < FIGURES:
+            self._overview = now, hosting.overview(self._known.values(), now)
+        return self._overview[1]
 
     async def beats(self, names: Sequence[str]) -> dict[str, Heartbeat]:
         """Give heartbeats by name of account; what Redis does not give is left out."""

@@ -32,6 +32,7 @@ VERBS: Final = {
     "resume": Ask.RESUME,
     "unlink": Ask.UNLINK,
     "delete": Ask.DELETE,
+    "preferences": Ask.PREFERENCES,
 }
 CONFIRMED: Final = frozenset({Ask.UNLINK, Ask.DELETE})
 
@@ -60,10 +61,12 @@ async def act(visit: Visit) -> Response:
     if ask is None:
         return visit.page("error.html", 404, problem=visit.say(words.NO_PAGE))
     sure = visit.form.get("sure") == "yes"
-    if ask in CONFIRMED and not sure:
+    if (ask in CONFIRMED and not sure) or (ask is Ask.PREFERENCES and visit.form.get("chosen") != "yes"):
         return visit.go(f"/account/{verb}")
+    choices = {name: visit.form.get(name) == "yes" for name in words.CHOICES} if ask is Ask.PREFERENCES else {}
     try:
-        request = Request(visit.owner, ask, visit.form.get("phone", ""), sure=sure, watching=True)
+        typed = visit.form.get("phone", "")
+        request = Request(visit.owner, ask, typed, sure=sure, watching=True, choices=choices)
         answer = await visit.portal.service.perform(request)
     except PontonError as problem:
         visit.portal.log(
@@ -81,8 +84,10 @@ async def act(visit: Visit) -> Response:
 
 
 async def ask_first(visit: Visit) -> Response:
-    """Ask for the number, or whether somebody is sure."""
+    """Ask for the number, for what somebody chooses, or whether they are sure."""
     verb = visit.request.path_params["verb"]
+    if verb == Ask.PREFERENCES:
+        return visit.page("preferences.html", chosen=await visit.portal.service.chosen(visit.owner))
     if verb == "phone":
         return visit.page("phone.html", phone="")
     if VERBS.get(verb) not in CONFIRMED:

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ponton_operator.selfservice import languages, words
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
+_UNITS: Final = (("d", 86400), ("h", 3600), ("min", 60))
 
 
 class Pages:
@@ -42,7 +43,7 @@ def _environment(language: str, path: Callable[[str], str], domain: str) -> Envi
         "say": partial(languages.say, language),
         "words": words,
     }
-    made.filters |= {"moment": _moment, "shown_moment": _shown_moment}
+    made.filters |= {"moment": _moment, "shown_moment": _shown_moment, "shown_age": shown_age}
     return made
 
 
@@ -52,3 +53,12 @@ def _moment(seconds: float) -> str:
 
 def _shown_moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def shown_age(seconds: float) -> str:
+    """Say how long something has been, in the largest unit that it fills; the units are the same in all languages.
+
+    >>> shown_age(93784)
+    '1 d'
+    """
+    return next((f"{int(seconds // size)} {unit}" for unit, size in _UNITS if seconds >= size), "0 min")

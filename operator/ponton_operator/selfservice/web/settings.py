@@ -1,11 +1,14 @@
 """Where the portal is in the web, and the parts that its pages use. Made by `programs.portal`."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from ponton_bridge.coordination.client.door import DoorClient
 from ponton_bridge.shard.logs import Log
 from ponton_operator.cluster.metrics import Metrics
+from ponton_operator.resources.oidc import Oidc
 from ponton_operator.selfservice.accounts import AccountStore
 from ponton_operator.selfservice.service import AccountService, Limits
 from ponton_operator.selfservice.web.keep import Keep
@@ -24,6 +27,8 @@ class Site:
     url: str
     gateway: str
     hosts: frozenset[str] = frozenset()  # bare JIDs
+    xmpp_login: bool = True
+    server: str = ""  # what the login page calls the host's login server; '' without one
 
     @property
     def origin(self) -> str:
@@ -52,6 +57,30 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """A login at a login server that is under way: what has to be known when the browser comes back; all random."""
+
+    state: str
+    nonce: str = field(repr=False)
+    verifier: str = field(repr=False)
+
+
+class Server(Protocol):
+    """A login server as the pages use it; `provider.Provider` is one."""
+
+    settings: Oidc
+
+    async def address(self, begun: Begun) -> str:
+        """Give the address to which the browser goes. Raises PontonError."""
+
+    async def is_named(self, issuer: str) -> bool:
+        """Whether the answer that the browser brought is this server's, as far as it says so. Raises PontonError."""
+
+    async def claims(self, code: str, begun: Begun) -> Mapping[str, object]:
+        """Take a code for what the server says of who logged in. Raises PontonError."""
+
+
+@dataclass(frozen=True, slots=True)
 class Portal:
     """Everything that a page may use."""
 
@@ -65,3 +94,4 @@ class Portal:
     pages: Pages
     log: Log
     metrics: Metrics
+    server: Server | None = None

@@ -50,6 +50,7 @@ MENU: Final = {
     "resume": Entry(Ask.RESUME, "Start the bridge again"),
     "unlink": Entry(Ask.UNLINK, "End the link with WhatsApp", _SURE, words.off_chat(words.UNLINK_CONFIRM)),
     "delete": Entry(Ask.DELETE, "Delete my account", _SURE, words.off_chat(words.DELETE_CONFIRM)),
+    "preferences": Entry(Ask.PREFERENCES, "What my contacts see of me"),
     "passkey": Entry(Ask.PASSKEY, "Answer WhatsApp's request for a passkey"),
     "export": Entry(Ask.EXPORT, "What is stored about me"),
     "help": Entry(Ask.HELP, "Help"),
@@ -73,14 +74,15 @@ async def handle(iq: Element, owner: str, service: AccountService, session: str)
         case "cancel":
             return _step(iq, node, session, "canceled"), None
         case "prev":
-            return _ask(iq, node, session, entry, [entry.field] if entry.field else []), None
+            return _ask(iq, node, session, entry, await _fields(entry, owner, service)), None
         case "execute" | "next" | "complete":
             pass
         case _:
             raise OwnerError("This action is not known here.")
     submitted = forms.values(command, MAX_ANSWER if entry.ask is Ask.PASSKEY else forms.MAX_VALUE)
-    if entry.field is not None and xml.find(command, "x", xml.DATA) is None:
-        return _ask(iq, node, session, entry, [entry.field]), None
+    fields = await _fields(entry, owner, service)
+    if fields and xml.find(command, "x", xml.DATA) is None:
+        return _ask(iq, node, session, entry, fields), None
     sure = forms.is_yes(submitted.get("sure", ""))
     if entry.field is _SURE and not sure:
         return _step(iq, node, session, "completed", note="Nothing was changed."), None
@@ -88,7 +90,8 @@ async def handle(iq: Element, owner: str, service: AccountService, session: str)
         sure, given = submitted.get("same") == "yes", submitted.get("answer") or submitted.get("same", "")
     else:
         given = submitted.get("phone", "")
-    answer = await service.perform(Request(owner, entry.ask, "" if sure else given, sure=sure))
+    choices = {name: forms.is_yes(submitted[name]) for name in words.CHOICES if name in submitted}
+    answer = await service.perform(Request(owner, entry.ask, "" if sure else given, sure=sure, choices=choices))
     if answer.asks is not Asks.NOTHING:
         told = replace(entry, instructions=words.off_chat(answer.sentence))
         return _ask(iq, node, session, told, [_PASSKEY[answer.asks]]), answer
@@ -100,6 +103,14 @@ class UnknownCommand(OwnerError):
 
     condition = "item-not-found"
     kind = "cancel"
+
+
+async def _fields(entry: Entry, owner: str, service: AccountService) -> Sequence[forms.Field]:
+    """Give the fields of a command's form, preferences as they are now; none when it runs at once."""
+    if entry.ask is not Ask.PREFERENCES:
+        return [entry.field] if entry.field else []
+    now = await service.chosen(owner)
+    return [forms.Field(name, words.CHOICES[name], "boolean", str(int(on))) for name, on in now.items()]
 
 
 def _ask(iq: Element, node: str, session: str, entry: Entry, fields: Sequence[forms.Field]) -> Element:

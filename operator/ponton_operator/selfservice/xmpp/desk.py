@@ -18,6 +18,7 @@ from ponton_bridge.model.jid import prepare_bare
 from ponton_operator.selfservice import words
 from ponton_operator.selfservice.service import AccountService, Answer
 from ponton_operator.selfservice.xmpp import chat, commands, disco, presence, prompt, register, stanzas
+from ponton_operator.selfservice.xmpp.confirm import HTTP_AUTH, Confirms
 from ponton_operator.selfservice.xmpp.events import DeskEvent, Report
 
 MAX_AT_ONCE: Final = 200  # requests being worked on; the rest is told to come back, so that memory stays bounded
@@ -46,14 +47,16 @@ class Desk:
         self,
         domain: str,
         service: AccountService,
-        send: Callable[[Element], None],
+        send: Callable[[Element], object],
         *,
+        confirms: Confirms | None = None,
         report: Report = lambda _event, _error: None,
         fresh_id: Callable[[], str] = lambda: secrets.token_hex(8),
     ) -> None:
         self._domain = domain
         self._service = service
         self._send = send
+        self._confirms = confirms or Confirms()
         self._report = report
         self._fresh_id = fresh_id
         self._tasks: set[asyncio.Task[None]] = set()
@@ -103,9 +106,9 @@ class Desk:
                 self._send(stanzas.error(stanza, PontonError()))
 
     async def _answers(self, stanza: Element) -> list[Element]:
-        if stanza.get("type") in {"error", "result"}:
+        if self._is_word_on_login(stanza) or stanza.get("type") in {"error", "result"}:
             return []
-        owner = prepare_bare(stanzas.bare(stanza.get("from", "")))
+        owner = _sender(stanza)
         match xml.local_name(stanza), "@" in (stanza.get("to") or ""):
             case "presence", to_contact:
                 return await self._presence(stanza, owner, to_contact=to_contact)
@@ -116,6 +119,10 @@ class Desk:
             case "iq", to_contact:
                 return await self._iq(stanza, owner, to_contact=to_contact)
         return []
+
+    def _is_word_on_login(self, stanza: Element) -> bool:
+        asked = xml.find(stanza, "confirm", HTTP_AUTH) is not None
+        return asked and self._confirms.hear(_sender(stanza), stanza)
 
     async def _presence(self, stanza: Element, owner: str, *, to_contact: bool) -> list[Element]:
         if to_contact:
@@ -208,6 +215,10 @@ class Desk:
             return
         problems = account.status.deletion.problems if account.status.deletion else ()
         self._send(self._chat(owner, words.DELETE_SLOW.format(details=" ".join(problems))))
+
+
+def _sender(stanza: Element) -> str:
+    return prepare_bare(stanzas.bare(stanza.get("from", "")))
 
 
 def _wants_answer(stanza: Element) -> bool:
