@@ -12,7 +12,7 @@ from ponton_bridge.coordination.contract import Happening, Heartbeat, Keys
 from ponton_bridge.core.day import BUCKET, BUCKETS, Day
 from ponton_bridge.model.states import Reason
 from ponton_operator.resources.account import AccountStatus, RetryStatus, ShardStatus, account_name
-from ponton_operator.resources.base import moment
+from ponton_operator.resources.base import Condition, Truth, moment
 from ponton_operator.selfservice import languages
 from tests.browser.conftest import Watched
 from tests.browser.test_pages import ADMIN, DESK, NAME, PHONE, STATES, Look, Scheme, log_in
@@ -56,7 +56,18 @@ async def live_a_day(bed: Bed) -> None:
         (NAME, Happening(now - 9000, tier="large")),
         (NAME, Happening(now - 60, deed="start", by=account_name(DOMAIN, ADMIN))),
     ])  # fmt: skip
+    await bed.redis.call("HSET", Keys(GATEWAY, NAME).heartbeat, "time", str(now), "sent", "140", "received", "960")
+    conditions = tuple(
+        Condition(
+            type=kind, status=Truth.TRUE, reason=reason, message=sentence, last_transition_time=moment(now - 22400)
+        )
+        for kind, reason, sentence in (
+            ("Ready", "Connected", "Linked with WhatsApp."),
+            ("Paired", "Paired", "The device is linked."),
+        )
+    )
     status = AccountStatus(
+        conditions=conditions,
         phase="Running", reason="Connected", paired=True, epoch=1_795_000_060_000,
         shard=ShardStatus(epoch=1_795_000_060_000, started=moment(now - 22400), ended=None, exit_code=70),
         retry=RetryStatus(failures=2),

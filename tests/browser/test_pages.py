@@ -81,7 +81,7 @@ class Walk:
             await self.look(page, name)
         await self._passkey()
         await self._parked()
-        for name in ("phone", "unlink", "delete"):
+        for name in ("phone", "unlink", "delete", "preferences"):
             await page.goto(f"{bed.base}/account/{name}")
             await self.look(page, name)
         await page.goto(f"{bed.base}/nonsense")

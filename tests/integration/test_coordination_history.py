@@ -16,7 +16,7 @@ from tests.harness.redis import RedisServer, running_redis
 from tests.integration.test_control_coordination import Ears
 
 KEYS = Keys("wa", "acc-1")
-MOST = 8192  # bytes that the longest history of an account may cost in Redis
+MOST = 16384  # bytes that fifty of the longest may cost in Redis
 
 
 @pytest.fixture
@@ -142,6 +142,14 @@ async def test_a_forgotten_account_leaves_none(server: RedisServer, door: DoorCl
     assert [("acc-2", happening(2))] == coordination._happened
     assert [Keys("wa", "acc-2").history] == [key for key in await raw.call("KEYS", "*") if ":h:" in key]
     await coordination.close()
+
+
+async def test_the_last_things_are_told_at_the_end(server: RedisServer, door: DoorClient) -> None:
+    """A control plane that ends in order leaves nothing untold; with Redis away it does not wait for long."""
+    coordination = Coordination(server.url, "wa", "m", lambda _: None, Log(out=io.StringIO()))
+    coordination.record("acc-1", happening(1))
+    await coordination.close()
+    assert [happening(1)] == await door.history("acc-1")
 
 
 async def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,7 +103,10 @@ class Coordination:
             tasks.create_task(self._tell())
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Tell what waits to be told, if that can be done in a moment, and close the connections."""
+        with suppress(HostError, TimeoutError):
+            async with asyncio.timeout(START_SECONDS):
+                await self._write()
         with suppress(OSError, TimeoutError):
             await self._door.close()
 
@@ -151,13 +154,17 @@ class Coordination:
             self._news.clear()
             await asyncio.sleep(TOGETHER)
             try:
-                async with self._telling:
-                    told = len(self._happened)
-                    await self._door.record(self._happened[:told])
-                    del self._happened[:told]
+                await self._write()
             except HostError:
                 self._news.set()
                 await asyncio.sleep(_RETRY)
+
+    async def _write(self) -> None:
+        """Keep in Redis what happened since the last time. Raises HostError."""
+        async with self._telling:
+            told = len(self._happened)
+            await self._door.record(self._happened[:told])
+            del self._happened[:told]
 
     async def _sweep(self) -> None:
         """Look now and then at what a short absence of Redis, which nobody noticed, may have cost; a page at a time."""

@@ -225,7 +225,9 @@ class Reconciler:
                 with suppress(OSError):
                     for action in plan_account(held.account, self.backend.observe(name, held), self.clock()):
                         if isinstance(action, WriteStatus):
+                            before = held.account.status
                             await self.backend.write(name, held, action.status, decides=action.urgent)
+                            self._tell(name, held, before)
 
     # ---- inside --------------------------------------------------------------------------------------------
 
@@ -316,9 +318,14 @@ class Reconciler:
         held.written = self.clock()
         if (before.phase, before.reason) != (status.phase, status.reason):
             self.backend.log(Event.PHASE_CHANGED, account=name, phase=status.phase, reason=status.reason)
-        # Of an account on its way out nothing more is kept: what is would be written after it was removed.
-        if held.account.metadata.deletion_timestamp is None and (news := happened(before, status, held.written)):
-            self.record(name, news)
+        self._tell(name, held, before)
+
+    def _tell(self, name: str, held: Held, before: AccountStatus) -> None:
+        """Have kept what happened, but of an account on its way out: that would be written after all was removed."""
+        if held.account.metadata.deletion_timestamp is None:
+            news = happened(before, held.account.status, self.clock())
+            if news:
+                self.record(name, news)
 
     async def _forget(self, name: str, held: Held, problems: tuple[str, ...]) -> None:
         others = await self.backend.forget(name, held, problems)
