@@ -12,7 +12,7 @@ from ponton_bridge.model.states import Reason
 from ponton_operator.resources.account import AccountStatus, Desired, RetryStatus, ShardStatus, account_name
 from ponton_operator.resources.base import moment
 from ponton_operator.selfservice import words
-from ponton_operator.selfservice.service import is_deleting
+from ponton_operator.selfservice.links import is_deleting
 from ponton_operator.selfservice.web.app import PAGES
 from tests.harness.redis import running_redis
 from tests.integration.portal_bed import BOB, GATEWAY, Bed, Browser, browser, portal_bed

@@ -17,7 +17,7 @@ from ponton_bridge.model.states import TABLE, Reason
 from ponton_operator.plan.preferences import chosen
 from ponton_operator.resources.account import Desired, account_name
 from ponton_operator.selfservice import languages, service, words
-from ponton_operator.selfservice.service import is_deleting
+from ponton_operator.selfservice.links import is_deleting
 from tests.harness.redis import running_redis
 from tests.integration.portal_bed import BOB, GATEWAY, SECONDS, Bed, Browser, browser, portal_bed
 from tests.unit.desk_world import ALICE, DOMAIN

@@ -14,7 +14,8 @@ from ponton_bridge.core import events as on
 from ponton_bridge.core.link import Link
 from ponton_bridge.core.link_table import CUES, TABLE, State
 from ponton_bridge.core.notices import PASSING
-from ponton_bridge.core.pairing import TOTAL, Pairing, Step
+from ponton_bridge.core.pairing import TOTAL, Pairing
+from ponton_bridge.core.pairing_table import Step
 from ponton_bridge.model.address import Address
 from ponton_bridge.model.states import TABLE as ROWS
 from ponton_bridge.model.states import Reason

@@ -18,7 +18,8 @@ from ponton_bridge.core.effects import (
 )
 from ponton_bridge.core.link import BLOCKED, PHONE_QUIET, RARE, TRIES, Link
 from ponton_bridge.core.link_table import CUES, LIMITS, LINGER, TABLE, Cue, State
-from ponton_bridge.core.pairing import Pairing, Step
+from ponton_bridge.core.pairing import Pairing
+from ponton_bridge.core.pairing_table import Step
 from ponton_bridge.model.address import Address
 from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp import port

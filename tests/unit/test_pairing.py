@@ -17,7 +17,8 @@ from ponton_bridge.core.effects import (
     StartDriver,
     StopDriver,
 )
-from ponton_bridge.core.pairing import TABLE, TRIES, WINDOW, Pairing, Step
+from ponton_bridge.core.pairing import TRIES, WINDOW, Pairing
+from ponton_bridge.core.pairing_table import TABLE, Step
 from ponton_bridge.model.address import Address
 from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp import port

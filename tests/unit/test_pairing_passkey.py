@@ -18,7 +18,8 @@ from ponton_bridge.core.effects import (
     ShowCode,
     StopDriver,
 )
-from ponton_bridge.core.pairing import ANSWERS, HANDOFF, NOT_ASKED, Pairing, Step
+from ponton_bridge.core.pairing import ANSWERS, HANDOFF, NOT_ASKED, Pairing
+from ponton_bridge.core.pairing_table import Step
 from ponton_bridge.model.address import Address
 from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp import port

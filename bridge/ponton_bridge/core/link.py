@@ -42,7 +42,8 @@ from ponton_bridge.core.link_table import (
     Turn,
 )
 from ponton_bridge.core.notices import Notices
-from ponton_bridge.core.pairing import Pairing, Step
+from ponton_bridge.core.pairing import Pairing
+from ponton_bridge.core.pairing_table import Step
 from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp import port
 

@@ -12,7 +12,6 @@ driver or shard: codes come again, the request before is void, and an answer to 
 """
 
 from collections.abc import Callable
-from enum import StrEnum
 from typing import Final
 
 from ponton_bridge.coordination.contract import LiveCode
@@ -33,6 +32,7 @@ from ponton_bridge.core.effects import (
     StartDriver,
     StopDriver,
 )
+from ponton_bridge.core.pairing_table import BY_HAND, DRIVEN, FATAL, TABLE, UNREACHABLE, Step
 from ponton_bridge.model.errors import OwnerError
 from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp import port
@@ -53,81 +53,11 @@ RESOURCES: Final = 50  # clients of one owner that are kept in mind
 NOT_ASKED: Final = "WhatsApp does not wait for this now. Write 'status' to see how your link is."
 
 
-class Step(StrEnum):
-    """Where the attempt stands."""
-
-    IDLE = "idle"  # not begun
-    ABSENT = "absent"  # nobody can see a code; WhatsApp is not asked
-    OPENING = "opening"  # the driver connects; no code yet
-    RESTING = "resting"  # WhatsApp could not be reached; tried again
-    SHOWING = "showing"  # codes come and go
-    PASSKEY = "passkey"  # WhatsApp wants a passkey's answer
-    ANSWERED = "answered"  # WhatsApp is given it, or has it
-    COMPARING = "comparing"  # the owner compares the code with the phone's
-    LINKED = "linked"
-    ENDED = "ended"  # until 'new code'
-
-
-_AFTER_THE_SCAN: Final[dict[type[on.Event], str]] = {
-    port.Code: "code_instead",
-    port.Paired: "paired",
-    port.PairingFailed: "passkey_failed",
-    port.Link: "link",
-    on.Tick: "unanswered",
-}
-# What is listened to at each step, and the method that handles it. Everything else is ignored there.
-TABLE: Final[dict[Step, dict[type[on.Event], str]]] = {
-    Step.IDLE: {on.XmppOpened: "begin", on.NewCode: "begin"},
-    Step.ABSENT: {on.Present: "begin", on.NewCode: "begin", on.PhoneAsked: "begin"},
-    Step.OPENING: {
-        port.Code: "code",
-        port.Paired: "paired",
-        port.PairingFailed: "failed",
-        port.Link: "link",
-        on.Tick: "unreachable",
-    },
-    Step.RESTING: {on.Tick: "reopen", on.NewCode: "reopen", on.PhoneAsked: "reopen"},
-    Step.SHOWING: {
-        port.Code: "code",
-        port.Paired: "paired",
-        port.PairingFailed: "failed",
-        port.Link: "link",
-        on.NewCode: "show_again",
-        on.PhoneAsked: "want_letters",
-        on.PhoneCode: "got_letters",
-        on.PhoneRefused: "no_letters",
-        on.Present: "show_newcomer",
-        on.Tick: "expired",
-    },
-    Step.PASSKEY: _AFTER_THE_SCAN
-    | {
-        on.PasskeyGiven: "answer",
-        on.CodesCompared: "call_off",
-        on.NewCode: "show_again",
-        on.Present: "show_newcomer",
-    },
-    Step.ANSWERED: _AFTER_THE_SCAN | {on.PasskeyTaken: "taken"},
-    Step.COMPARING: _AFTER_THE_SCAN
-    | {
-        on.CodesCompared: "compared",
-        on.NewCode: "show_again",
-        on.Present: "show_newcomer",
-    },
-    Step.LINKED: {},
-    Step.ENDED: {on.NewCode: "anew", on.PhoneAsked: "anew"},
-}
-# The driver runs for the attempt.
-_DRIVEN: Final = frozenset({Step.OPENING, Step.SHOWING, Step.PASSKEY, Step.ANSWERED, Step.COMPARING})
-_BY_HAND: Final = (on.PasskeyGiven, on.CodesCompared)  # whoever brings these waits for a word
-_UNREACHABLE: Final = frozenset({Reason.CONNECTION_REFUSED, Reason.FAILED})
-_FATAL: Final = frozenset({Reason.OUTDATED, Reason.BANNED, Reason.LOGGED_OUT, Reason.PASSKEY_NEEDED})
-
-
 class Pairing:
     """The machine; `ended` = how this account's last attempt ended, so that a restart does not begin another.
 
-    `reason` says how it stands, `due` when to send `Tick`, `code` is what is live: a QR, a
-    passkey request or a code to compare.
+    `reason` says how it stands, `due` when to send `Tick`, `code` is what is live: a QR, a passkey request or a code to
+    compare.
     """
 
     def __init__(
@@ -167,7 +97,7 @@ class Pairing:
             case _:
                 pass
         name = TABLE[self.step].get(type(event))
-        if name is None and isinstance(event, _BY_HAND):
+        if name is None and isinstance(event, BY_HAND):
             return [RefusePasskey(OwnerError(NOT_ASKED))]
         if name is None or (isinstance(event, on.Tick) and (self.due is None or now < self.due)):
             return []
@@ -177,7 +107,7 @@ class Pairing:
     @property
     def driven(self) -> bool:
         """Whether the driver runs for this attempt."""
-        return self.step in _DRIVEN
+        return self.step in DRIVEN
 
     def park(self, reason: Reason) -> list[Effect]:
         """End an attempt (or a link that was) from outside."""
@@ -397,9 +327,9 @@ class Pairing:
     def _link(self, event: port.Link, now: float) -> list[Effect]:
         if event.reason is Reason.CONNECTED:  # the keys were there: a scan that we did not hear of any more
             return self._paired(event, now)
-        if event.reason in _UNREACHABLE:
+        if event.reason in UNREACHABLE:
             return self._unreachable(event, now)
-        return self._end(event.reason) if event.reason in _FATAL else []
+        return self._end(event.reason) if event.reason in FATAL else []
 
     def _failed(self, event: port.PairingFailed, _now: float) -> list[Effect]:
         return self._end(Reason.PAIRING_FAILED if event.reason is Reason.FAILED else event.reason)

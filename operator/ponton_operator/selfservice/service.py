@@ -8,25 +8,31 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final
 
-from ponton_bridge.coordination.contract import PAGE, Happening, Heartbeat, Result, Verb
-from ponton_bridge.core.day import Day
+from ponton_bridge.coordination.contract import PAGE, Result, Verb
 from ponton_bridge.core.limiter import Bucket
 from ponton_bridge.model.address import parse_number
 from ponton_bridge.model.errors import HostError, OwnerError
 from ponton_bridge.model.jid import host_of
 from ponton_bridge.model.states import TABLE, Next, Phase, Reason
-from ponton_operator.plan.ends import UNPAIRED
-from ponton_operator.plan.parking import TOLD, kept_by_scaler
 from ponton_operator.plan.preferences import choices_of, choose, chosen
 from ponton_operator.resources.account import BridgeAccount, Desired, account_name
 from ponton_operator.resources.gateway import BridgeGateway, allowed_hosts
 from ponton_operator.selfservice import export, passkeys, words
 from ponton_operator.selfservice.accounts import AccountStore
+from ponton_operator.selfservice.links import (
+    Shards,
+    is_deleting,
+    is_running,
+    keeps_link,
+    no_use,
+    reason_of,
+    sentence_of,
+)
 
 ANSWER_SECONDS: Final = 8.0  # how long a door waits for a shard; clients give up on an iq after 30 s or more
 CHOICE_SECONDS: Final = 3600.0  # how long a choice waits for a shard; a new one reads it from the resource
@@ -35,11 +41,8 @@ PASSKEY_SECONDS: Final = 20.0  # how long a door waits for WhatsApp to take an a
 ASKS_PER_MINUTE: Final = 30.0  # per owner; a human clicking, not a script
 ASKS_BURST: Final = 20.0
 OWNERS_REMEMBERED: Final = 10_000  # rate buckets in memory; the oldest go first
-# While a shard is kept up.
-_NOT_BY_CODE: Final = frozenset({Reason.OUTDATED, Reason.CRASHING, Reason.UNREACHABLE, Reason.PASSKEY_ANSWERED})
 _ON: Final = frozenset({"on", "yes", "true", "1"})
 _OFF: Final = frozenset({"off", "no", "false", "0"})
-_REASONS: Final = {reason.value: reason for reason in Reason}  # other words are the control plane's own
 
 
 class Ask(StrEnum):
@@ -92,22 +95,6 @@ class Answer:
     deleting: bool = False
     code: str = ""
     asks: Asks = Asks.NOTHING
-
-
-class Shards(Protocol):
-    """How a door reaches the shard of an account (by Redis)."""
-
-    async def command(self, account: str, verb: str, argument: str, seconds: float, keep: float) -> Result | None:
-        """Ask, wait up to `seconds` for the result (None: no answer yet); the shard may still do it within `keep`."""
-
-    async def heartbeat(self, account: str) -> Heartbeat | None:
-        """Give the last heartbeat, None when there is none or Redis is away."""
-
-    async def days(self, accounts: Sequence[str]) -> dict[str, Day]:
-        """Give the last days in figures that there are."""
-
-    async def history(self, account: str) -> list[Happening]:
-        """Give what happened to an account, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,8 +265,8 @@ class AccountService:
     async def _code(self, request: Request) -> Answer:
         account = await self._existing(request.owner)
         reason = await self._reason(account)
-        if no_use := _no_use(account, reason):
-            return Answer(no_use)
+        if why := no_use(account, reason):
+            return Answer(why)
         done = words.GOES_ON if keeps_link(account, reason) else words.NEW_CODE
         name, watching = account.metadata.name, PAGE if request.watching else ""
         if not is_running(account):
@@ -294,8 +281,8 @@ class AccountService:
         if not request.argument.strip():
             raise OwnerError(words.ASK_NUMBER)
         number = parse_number(request.argument)
-        if no_use := _no_use(account, await self._reason(account)):
-            return Answer(no_use)
+        if why := no_use(account, await self._reason(account)):
+            return Answer(why)
         if not is_running(account):
             await self._accounts.wake(account.metadata.name)
         result = await self._shards.command(
@@ -393,54 +380,12 @@ class AccountService:
         return Answer("\n\n".join([words.HELP.format(domain=self._limits.domain), *page, words.TERMS]))
 
 
-def reason_of(account: BridgeAccount, beat: Heartbeat | None) -> Reason:
-    """Give the freshest word on a link: the shard's own heartbeat, else what the control plane holds."""
-    if beat is not None and beat.reason in _REASONS and is_running(account):
-        return _REASONS[beat.reason]
-    kept = account.status.parking.reason if account.status.parking else account.status.reason
-    return _REASONS.get(kept) or TOLD.get(kept, Reason.STARTING)
-
-
-def sentence_of(account: BridgeAccount, reason: Reason) -> str:
-    """Say how a link is; who has paused it is told how to go on."""
-    return (
-        words.PAUSED if account.spec.desired is Desired.PARKED and reason is Reason.PARKED else TABLE[reason].sentence
-    )
-
-
-def is_deleting(account: BridgeAccount) -> bool:
-    """Tell whether the account is on its way out."""
-    return account.metadata.deletion_timestamp is not None
-
-
-def is_running(account: BridgeAccount) -> bool:
-    """Tell whether there is, or will soon be, a shard that listens to commands."""
-    kept = account.status.parking is not None or kept_by_scaler(account, account.status)
-    return not kept and account.spec.desired is Desired.RUNNING
-
-
-def keeps_link(account: BridgeAccount, reason: Reason) -> bool:
-    """Tell whether the device is still linked at WhatsApp, whether or not a shard runs."""
-    return account.status.paired and reason not in UNPAIRED | {Reason.STALE_STORE}
-
-
 def _read_choice(text: str) -> dict[str, bool]:
     """Read "typing off". Raises OwnerError."""
     name, _, value = text.lower().replace(":", " ").replace("=", " ").partition(" ")
     if name not in words.CHOICES or value.strip() not in _ON | _OFF:
         raise OwnerError(words.CHOICE_UNKNOWN)
     return {name: value.strip() in _ON}
-
-
-def _no_use(account: BridgeAccount, reason: Reason) -> str:
-    """Say why a code would not help: there is a link already, or it is the host's turn. '' when it would."""
-    if account.spec.desired is Desired.STOPPED:
-        return TABLE[Reason.STOPPED].sentence
-    if TABLE[reason].phase in {Phase.RUNNING, Phase.DEGRADED, Phase.CONNECTING}:
-        return words.LINKED_ALREADY
-    if TABLE[reason].next is Next.PASSKEY:
-        return words.ANSWER_FIRST
-    return TABLE[reason].sentence if is_running(account) and reason in _NOT_BY_CODE else ""
 
 
 def _told(result: Result | None, done: str) -> Answer:

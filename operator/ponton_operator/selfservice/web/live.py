@@ -18,7 +18,7 @@ from ponton_bridge.model.states import TABLE, Next, Phase, Reason
 from ponton_operator.resources.account import BridgeAccount, Desired, account_name
 from ponton_operator.selfservice import hosting, words
 from ponton_operator.selfservice.accounts import AccountStore
-from ponton_operator.selfservice.service import is_deleting, keeps_link, reason_of, sentence_of
+from ponton_operator.selfservice.links import is_deleting, keeps_link, reason_of, sentence_of
 from ponton_operator.selfservice.web.keep import digest
 
 LOOK: Final = 0.5  # seconds between looks; a page turns within two of them
