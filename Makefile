@@ -4,7 +4,7 @@ UV ?= $(shell command -v uv || echo $(TOOLS)/bin/uv)
 RUN = $(UV) run --frozen --all-extras
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: setup core core-check check test test-browser retest demo clients bench chaos test-cluster scale wheels
+.PHONY: setup core core-check core-age check test test-browser retest demo clients bench chaos test-cluster scale wheels
 
 setup: ## Install what is missing: Debian packages (as root), uv (into .tools), the Python environment
 	sh tests/setup.sh
@@ -20,8 +20,11 @@ core: $(CORES) ## The WhatsApp core for this machine, into .tools (brings Go alo
 $(CORES): $(wildcard $(CORE)/*.go) $(addprefix $(CORE)/,go.mod go.sum build.sh)
 	sh tests/setup-go.sh && sh $(CORE)/build.sh $@ $(if $(findstring sandbox,$@),sandbox)
 
-core-check: ## Vet and test the core's Go half; with a race detector where there is a C compiler
-	cd $(CORE) && PATH="$$PATH:$(TOOLS)/go/bin" && go vet . && go vet -tags sandbox . && go test $(if $(shell command -v gcc),-race) .
+core-check: ## Vet, staticcheck and tests of the core's Go half, and its fuzz tests for FUZZ=5s each
+	sh $(CORE)/check.sh
+
+core-age: ## How far the pinned whatsmeow is behind its newest version; asks the Go module proxy
+	sh tests/setup-go.sh && sh $(CORE)/age.sh
 
 check: ## Lint, types, layers, Lua
 	$(RUN) ruff check . && $(RUN) ruff format --check .

@@ -1,15 +1,17 @@
 """The two WhatsApp drivers side by side at the port, each in a process of its own. `python -m tests.bench.drivers`.
 
-No XMPP and no journal: what is measured is the driver, as the contract's tests start it (an event costs a pickle and a
-pipe more than in a shard). Both take turns in one run, since the machine's mood counts for both. Memory is that of the
-Python process and the core together.
+No XMPP: what is measured is the driver with a journal behind it (`journaled_child`), whose commits wait for the disk as
+a shard's do. Both are measured in one run, since the machine's mood counts for both, and so does its pace. Memory and
+CPU are those of the Python process and the core together. Musts are those of the core.
 """
 
+import asyncio
 import os
 import signal
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -17,15 +19,21 @@ from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp import port
 from ponton_bridge.whatsapp.core_driver import place
 from tests.bench import usage
-from tests.bench.figures import Line, quantile, spread
+from tests.bench.figures import Line, at_most, holds, quantile, spread
+from tests.bench.latency import bare_client, echoes
+from tests.bench.pace import Pace
 from tests.bench.report import Result, alone
 from tests.integration.driver_bed import KINDS, Scene, scene, who
-from tests.sandbox.client import SandboxClient
+from tests.sandbox.client import AccountHandle, SandboxClient
 from tests.sandbox.harness import running_sandbox
 
-NAME: Final = "drivers"
+NAME: Final = "core"
+CHILD: Final = Path(__file__).with_name("journaled_child.py")
 IN, OUT, RESTARTS, CRASHES = 2000, 500, 5, 5
+CHATS: Final = 5  # that are written to at once, beside the measurement with one
+CONTACTS, KILLS = 200, 60  # that the phone writes meanwhile
 PATIENCE: Final = 120.0  # seconds
+BOOK_PATIENCE: Final = 15.0  # seconds; app state is fetched again 2 s after a connection
 
 
 async def _code(here: Scene) -> float:
@@ -66,28 +74,49 @@ async def _crash(here: Scene) -> float:
 
 
 async def _inbound(here: Scene, count: int) -> float:
-    """Give messages a second from a contact."""
+    """Give messages a second from a contact; `count` is a multiple of those of which the child tells."""
     before, begun = len(here.driver.heard), time.monotonic()
-    await here.bob.burst(here.alice, count, prefix="i")
-    last = port.Text(f"i{count - 1}")
+    await here.bob.burst(here.alice, count, prefix="i.")
+    last = port.Text(f"i.{count - 1}")
     await here.driver.hear(port.Message, lambda m: m.content == last, since=before, patience=PATIENCE)
     return count / (time.monotonic() - begun)
 
 
-async def _outbound(here: Scene, count: int) -> tuple[float, list[float]]:
-    """Give messages a second to a contact, one after the other, and each one's milliseconds."""
-    took = []
+async def _outbound(here: Scene, count: int, contacts: Sequence[AccountHandle]) -> tuple[float, list[float]]:
+    """Give messages a second, one after the other to each contact, and each one's milliseconds."""
+    each = count // len(contacts)
     begun = time.monotonic()
-    for number in range(count):
-        at = time.monotonic()
-        await here.driver.send(who(here.bob), f"o{number}")
-        took.append((time.monotonic() - at) * 1000)
-    return count / (time.monotonic() - begun), took
+    took: list[float] = await here.driver.call("send_many", [who(one) for one in contacts], each, patience=PATIENCE)
+    return each * len(contacts) / (time.monotonic() - begun), took
+
+
+async def _book(here: Scene, contacts: int, kills: int) -> int:
+    """Let the phone write contacts while the process is killed; gives how many of them the address book lacks after."""
+    names = [f"Person {number}" for number in range(contacts)]
+
+    async def write() -> None:
+        for name in names:
+            await here.alice.add_contacts(name)
+
+    writing = asyncio.create_task(write())
+    for _ in range(kills):
+        await here.driver.again()
+        await here.driver.link(Reason.CONNECTED)
+    await writing
+
+    async def lacking() -> int:
+        return len(set(names) - {entry.name for entry in (await here.driver.call("contacts")).entries})
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(BOOK_PATIENCE):
+            while await lacking():  # noqa: ASYNC110 - nothing tells when the fetch is over
+                await asyncio.sleep(1)
+    return await lacking()
 
 
 async def _one(sandbox: SandboxClient, folder: Path, kind: str, scale: Callable[[int], int]) -> dict[str, object]:
     """Measure one driver."""
-    async with scene(sandbox, folder, kind) as here:
+    async with scene(sandbox, folder, kind, program=CHILD) as here:
         await here.driver.kill()
         code = await _code(here)
         resumed = [await _again(here) for _ in range(scale(RESTARTS))]
@@ -95,11 +124,15 @@ async def _one(sandbox: SandboxClient, folder: Path, kind: str, scale: Callable[
         cpu = usage.cpu_seconds(here.driver.pid)
         inbound = await _inbound(here, scale(IN))
         inbound_cpu = (usage.cpu_seconds(here.driver.pid) - cpu) / scale(IN) * 1000
+        contacts = [here.bob, *[await sandbox.contact(f"{kind} {number}") for number in range(1, CHATS)]]
+        await _outbound(here, CHATS, contacts)  # makes the sessions of the encryption, which later ones need not
         cpu = usage.cpu_seconds(here.driver.pid)
-        outbound, sends = await _outbound(here, scale(OUT))
+        outbound, sends = await _outbound(here, scale(OUT), contacts[:1])
         outbound_cpu = (usage.cpu_seconds(here.driver.pid) - cpu) / scale(OUT) * 1000
+        several, _ = await _outbound(here, scale(OUT), contacts)
         worked = usage.memory(here.driver.pid)
         crashes = [await _crash(here) for _ in range(scale(CRASHES))]
+        lacking = await _book(here, scale(CONTACTS), scale(KILLS))
     return {
         "start_to_code_s": round(code, 3),
         "stored_link_to_connected_s": spread(resumed, 3),
@@ -107,27 +140,52 @@ async def _one(sandbox: SandboxClient, folder: Path, kind: str, scale: Callable[
         "inbound_per_s": round(inbound),
         "inbound_cpu_ms": round(inbound_cpu, 2),
         "outbound_per_s": round(outbound),
+        "outbound_to_several_chats_per_s": round(several),
         "outbound_cpu_ms": round(outbound_cpu, 2),
         "send_p50_ms": round(quantile(sends, 0.5), 2),
         "send_p99_ms": round(quantile(sends, 0.99), 2),
         "pss_idle_mib": round(idle.pss, 1),
         "pss_after_messages_mib": round(worked.pss, 1),
+        "contacts_lost_in_kills": lacking,
     }
+
+
+def _median(figure: object) -> float:
+    return float(figure["median"] if isinstance(figure, dict) else figure)  # type: ignore[arg-type]  # a number
+
+
+def judged(core: Mapping[str, object], pace: Pace) -> list[Line]:
+    """Judge the core by what it must reach."""
+    said = {name: _median(value) for name, value in core.items()}
+    return [
+        pace.line(),
+        pace.at_least("core: inbound, journaled", 400, said["inbound_per_s"], "/s"),
+        pace.at_least("core: outbound to one chat, journaled", 250, said["outbound_per_s"], "/s"),
+        pace.at_most("core: CPU a message, inbound", 4, said["inbound_cpu_ms"], "ms"),
+        pace.at_most("core: CPU a message, outbound", 4, said["outbound_cpu_ms"], "ms"),
+        pace.at_most("core: exec to code", 0.6, said["start_to_code_s"], "s"),
+        pace.at_most("core: stored link to connected", 0.1, said["stored_link_to_connected_s"], "s"),
+        pace.at_most("core: killed to connected again", 0.1, said["crash_to_connected_s"], "s"),
+        holds(f"core: {CONTACTS} contacts after {KILLS} kills", "all there", int(said["contacts_lost_in_kills"])),
+        at_most("core: PSS after messages", 60, said["pss_after_messages_mib"], "MiB"),
+    ]
 
 
 async def measure(*, short: bool) -> Result:
     """Measure both."""
 
     def scale(count: int) -> int:
-        return max(1, count // 10) if short else count
+        return max(1, count // 5) if short else count
 
     with tempfile.TemporaryDirectory(prefix="ponton-drivers-") as folder:
         async with running_sandbox(Path(folder), fresh_count=100) as sandbox:
+            async with bare_client(sandbox, Path(folder)) as bare:
+                pace = await echoes(bare)
             found = {kind: await _one(sandbox, Path(tempfile.mkdtemp(dir=folder)), kind, scale) for kind in KINDS}
     told = [(f"{kind}: {name}", str(value)) for kind, measured in found.items() for name, value in measured.items()]
     told.sort(key=lambda one: one[0].partition(": ")[2])  # both of one figure side by side
     lines = [Line(name, "told", value, met=True) for name, value in told]
-    return Result(NAME, found, lines)
+    return Result(NAME, {"pace": pace.figures(), **found}, [*lines, *judged(found[place.CORE], pace)])
 
 
 if __name__ == "__main__":

@@ -67,6 +67,7 @@ class Outcome:
     lost: list[Token]  # neither
     both: list[Token]  # delivered and told
     doubled: list[Token]  # once for each sighting too many
+    again: list[Token]  # once for each further sighting under the same id, which is one message to an app
     reordered: list[Token]  # first seen behind a later one of its chat
     leaked: list[Token]  # seen where it does not belong
     strange: list[Token]  # never sent
@@ -76,7 +77,7 @@ def judge(sent: Sequence[Token], seen: Iterable[Seen], told: Collection[Token]) 
     """Judge one direction. `seen` in the order in which each chat shows it."""
     keys: dict[Token, set[str]] = defaultdict(set)
     latest: dict[tuple[str, str], int] = {}
-    doubled, reordered, leaked, strange = [], [], [], []
+    doubled, again, reordered, leaked, strange = [], [], [], [], []
     known = set(sent)
     for one in seen:
         token, chat = one.token, (one.owner, one.contact)
@@ -91,6 +92,8 @@ def judge(sent: Sequence[Token], seen: Iterable[Seen], told: Collection[Token]) 
                 reordered.append(token)
             keys[token].add(one.key)
             latest[chat] = max(latest.get(chat, -1), token.number)
+        else:
+            again.append(token)
     delivered = {token for token, found in keys.items() if found}
     return Outcome(
         sent=len(known),
@@ -99,6 +102,7 @@ def judge(sent: Sequence[Token], seen: Iterable[Seen], told: Collection[Token]) 
         lost=[token for token in sent if token not in told and token not in delivered],
         both=[token for token in sent if token in told and token in delivered],
         doubled=doubled,
+        again=again,
         reordered=reordered,
         leaked=leaked,
         strange=strange,

@@ -68,6 +68,7 @@ def _out(books: Books, outcome: Outcome) -> list[Row]:
         zero("XMPP -> WhatsApp: told by an error instead", outcome.told),
         zero("XMPP -> WhatsApp: delivered and told", outcome.both),
         Row("XMPP -> WhatsApp: doubled", len(outcome.doubled)),
+        Row("XMPP -> WhatsApp: came again under the same id", len(outcome.again)),
         Row("XMPP -> WhatsApp: uncertain sends counted by shards", sum(books.uncertain.values())),
         zero("XMPP -> WhatsApp: doubled and not counted", excess(outcome, books.uncertain)),
         zero("XMPP -> WhatsApp: out of order", outcome.reordered),

@@ -122,4 +122,4 @@ class Watch:
                     self.asked_again.add(record["id"])
                 elif record["kind"] == "message" and (token := Token.read(record["text"])):
                     sender = owners.get(record["from"], "nobody")
-                    self.received[contact].append(Seen(sender, contact, Direction.OUT, token, str(since)))
+                    self.received[contact].append(Seen(sender, contact, Direction.OUT, token, str(record["id"])))

@@ -6,6 +6,7 @@ It lets everybody in as `claims`, without a page: `authorize` sends the browser 
 import asyncio
 import base64
 import hashlib
+import hmac
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -16,12 +17,11 @@ from urllib.parse import parse_qsl, urlencode
 
 from aiohttp import web
 from joserfc import jwt
-from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
+from joserfc.jwk import KeySet, RSAKey
 
 from tests.harness.redis import HOST, free_port
 
 CLIENT = "ponton"
-Key = RSAKey | ECKey | OctKey
 
 
 def key(name: str) -> RSAKey:
@@ -33,18 +33,20 @@ def key(name: str) -> RSAKey:
 class Rogue:
     """What it says: `metadata`, `token` (claims of the identity token) and `reply` are laid over what is right.
 
-    A value of None takes a field away. `codes` holds what was asked for, by code; `forms` what came to be exchanged.
+    A value of None takes a field away. `signed_by` is another key than it shows, `password` one that all know.
+
+    `codes` holds what was asked for, by code; `forms` what came to be exchanged.
     """
 
     issuer: str
-    key: Key
+    key: RSAKey
     claims: dict[str, object] = field(default_factory=dict)
     metadata: dict[str, object] = field(default_factory=dict)
     token: dict[str, object] = field(default_factory=dict)
     reply: dict[str, object] = field(default_factory=dict)
     userinfo: dict[str, object] | None = None
-    algorithm: str = "RS256"
-    signed_by: Key | None = None
+    signed_by: RSAKey | None = None
+    password: bytes = b""
     status: dict[str, int] = field(default_factory=dict)
     hangs: str = ""
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -78,8 +80,7 @@ class Rogue:
         self.headers.append(request.headers)
         asked = self.codes.pop(form.get("code", ""), None)
         digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
-        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-        if asked is None or challenge != asked["code_challenge"] or form["redirect_uri"] != asked["redirect_uri"]:
+        if asked is None or _coded(digest) != asked["code_challenge"] or form["redirect_uri"] != asked["redirect_uri"]:
             return web.json_response({"error": "invalid_grant"}, status=400)
         now = int(time.time())
         right: dict[str, object] = {
@@ -91,10 +92,16 @@ class Rogue:
             "nonce": asked["nonce"],
         }
         given = _over(right | self.claims, self.token)
-        signer = self.signed_by or self.key
-        header = {"alg": self.algorithm} | ({"kid": signer.kid} if signer.kid else {})
-        text = jwt.encode(header, given, signer, algorithms=[self.algorithm])
+        text = self._signed(given)
         return await self._answer(request, {"access_token": "a", "token_type": "Bearer", "id_token": text} | self.reply)
+
+    def _signed(self, claims: dict[str, Any]) -> str:
+        header = {"alg": "RS256", "kid": "first"}
+        if self.password:  # no library signs with a public key as a password
+            body = ".".join(_coded(json.dumps(part).encode()) for part in (header | {"alg": "HS256"}, claims))
+            return f"{body}.{_coded(hmac.digest(self.password, body.encode(), 'sha256'))}"
+        signer = self.signed_by or self.key
+        return jwt.encode(header | {"kid": signer.kid}, claims, signer, algorithms=["RS256"])
 
     async def keys(self, request: web.Request) -> web.StreamResponse:
         """Give the public key, among others of no use."""
@@ -117,6 +124,10 @@ class Rogue:
 
 def _over(right: dict[str, object], laid: Mapping[str, object]) -> dict[str, Any]:
     return {name: value for name, value in (right | dict(laid)).items() if value is not None}
+
+
+def _coded(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 @asynccontextmanager

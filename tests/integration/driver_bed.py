@@ -39,8 +39,8 @@ PATIENCE = 20.0  # seconds
 class Driven:
     """A driver in a child process; `heard` are its events in order."""
 
-    def __init__(self, config: Path, folder: Path, kind: str) -> None:
-        self._config, self.folder, self.kind = config, folder, kind
+    def __init__(self, config: Path, folder: Path, kind: str, program: Path = CHILD) -> None:
+        self._config, self.folder, self.kind, self._program = config, folder, kind, program
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._news = asyncio.Condition()
@@ -50,7 +50,9 @@ class Driven:
     async def open(self) -> None:
         """Start the child; the driver does nothing until it is asked."""
         argv, env = sandboxed(
-            [sys.executable, str(CHILD), str(self.folder), self.kind], os.environ | WANTED, self._config
+            [sys.executable, str(self._program), str(self.folder), self.kind],
+            os.environ | WANTED | {"PYTHONPATH": str(ROOT)},
+            self._config,
         )
         self._child = await asyncio.create_subprocess_exec(
             *argv, env=env, cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 24
@@ -87,13 +89,13 @@ class Driven:
         """How many files and sockets the child has open."""
         return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
 
-    async def call(self, method: str, *arguments: object, **keywords: object) -> Any:  # noqa: ANN401 - any method's
+    async def call(self, method: str, *arguments: object, patience: float = PATIENCE, **keywords: object) -> Any:  # noqa: ANN401 - any method's
         """Call the driver; its typed errors are raised here."""
         number = next(self._numbers)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         assert self._child.stdin is not None
         self._child.stdin.write(base64.b64encode(pickle.dumps((number, method, arguments, keywords))) + b"\n")
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             return await answer
 
     async def send(self, to: Address, text: str, seconds: float = 10.0, *, message_id: str | None = None) -> port.Sent:
@@ -192,12 +194,14 @@ _people = itertools.count(1)
 
 
 @asynccontextmanager
-async def scene(sandbox: SandboxClient, folder: Path, kind: str, *, app_state: bool = True) -> AsyncIterator[Scene]:
+async def scene(
+    sandbox: SandboxClient, folder: Path, kind: str, *, app_state: bool = True, program: Path = CHILD
+) -> AsyncIterator[Scene]:
     """People nobody else has, and a driver of this kind that is not started yet."""
     assert kind != place.CORE or (CORE_FOLDER / place.PROGRAM).exists(), "The core is not built: make core."
     number = next(_people)
     alice = await sandbox.account(f"Alice {number}", contacts=[f"Bob {number}"], app_state=app_state)
-    driver = Driven(sandbox.config_file or Path(), folder, kind)
+    driver = Driven(sandbox.config_file or Path(), folder, kind, program)
     await driver.open()
     try:
         yield Scene(sandbox, alice, await sandbox.contact(f"Bob {number}"), driver)

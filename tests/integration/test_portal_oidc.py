@@ -5,10 +5,9 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote_plus, urlsplit
 
 import pytest
-from joserfc.jwk import OctKey
 
 from ponton_operator.cluster import fetch
 from ponton_operator.selfservice import words
@@ -106,7 +105,9 @@ async def test_an_owner_logs_in_at_the_login_server(scene: Scene) -> None:
     assert ALICE in person.text
     (form,) = scene.server.forms
     assert {"grant_type", "code", "redirect_uri", "code_verifier"} == set(form)
-    assert scene.server.headers[0]["Authorization"].startswith("Basic ")
+    kind, _, coded = scene.server.headers[0]["Authorization"].partition(" ")
+    given = [unquote_plus(part) for part in base64.b64decode(coded).decode().split(":")]
+    assert ("Basic", [CLIENT, SECRET]) == (kind, given)
     assert "oidc" == scene.events("logged_in")[0]["way"]
     for secret in (SECRET, "Alice", ALICE, form["code"], form["code_verifier"], person.cookie):
         assert secret not in scene.bed.log.getvalue()
@@ -232,9 +233,7 @@ async def test_a_token_that_others_have_signed_is_refused(scene: Scene) -> None:
     """By another key, by the public key as a password, or by nobody."""
     scene.server.signed_by = key("first")
     await scene.refused(503, words.PROVIDER_WRONG, "signature")
-    public = base64.urlsafe_b64encode(KEY.as_pem(private=False)).decode().rstrip("=")
-    scene.server.signed_by = OctKey.import_key({"kty": "oct", "k": public})
-    scene.server.algorithm = "HS256"
+    scene.server.password = KEY.as_pem(private=False)
     await scene.refused(503, words.PROVIDER_WRONG, "signature")
 
 

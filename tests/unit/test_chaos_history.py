@@ -39,7 +39,7 @@ def test_doubled_by_another_id() -> None:
     (one,) = sent = tokens(1)
     sightings = [seen(one, "a"), seen(one, "a"), seen(one, "b"), seen(one, "c"), seen(one, "b")]
     outcome = judge(sent, sightings, ())
-    assert ([one, one], 1) == (outcome.doubled, outcome.delivered)
+    assert ([one, one], [one, one], 1) == (outcome.doubled, outcome.again, outcome.delivered)
 
 
 def test_reordered_within_a_chat_only() -> None:

@@ -103,6 +103,14 @@ def test_defects_towards_whatsapp(harm: Callable[[Run], object], expected: list[
     assert [f"XMPP -> WhatsApp: {name}" for name in expected] == failing(run)
 
 
+def test_a_repeat_under_the_same_id_is_counted_and_no_fault() -> None:
+    """The contact's app shows it once; how often it came is told."""
+    run = clean()
+    run.books.seen[OUT].append(run.books.seen[OUT][0])
+    assert [] == failing(run)
+    assert [1] == [row.value for row in rows(run) if row.name == "XMPP -> WhatsApp: came again under the same id"]
+
+
 def test_a_counted_double_is_the_drivers() -> None:
     """Doubled where the shard of that owner counted an uncertain send: its limit; another owner's count is not."""
     run = clean()

@@ -120,6 +120,16 @@ async def test_a_driver_that_cannot_is_told_as_such() -> None:
     assert [TABLE[Reason.PASSKEY_NEEDED].sentence] == await world.say("passkey")
 
 
+@pytest.mark.parametrize("line", ["code", "pair +44 7700 900123"])
+async def test_a_code_would_not_help(line: str) -> None:
+    """Whoever asks for one is told what WhatsApp waits for instead."""
+    world = await asked()
+    assert [words.ANSWER_FIRST] == await world.say(line)
+    world.shards.reason = Reason.PASSKEY_ANSWERED
+    assert [TABLE[Reason.PASSKEY_ANSWERED].sentence] == await world.say(line)
+    assert [] == world.shards.asked
+
+
 async def test_strangers_are_told_to_register() -> None:
     """Without an account there is no request."""
     assert [words.NOT_REGISTERED] == await World().say("passkey")

@@ -146,6 +146,21 @@ def test_the_front_desk_may_have_a_plain_secret(world: World) -> None:
     assert "m" not in derived.secrets.values()
 
 
+def test_the_portal_gets_the_secret_of_its_login_server(world: World) -> None:
+    """As a file of its own; without the file the gateway is not complete, and without a login server there is none."""
+    home = Home(world.root / "portal")
+    assert {"redis-url"} == opened(world).tell_portal(7, "i", home, world.root).secrets.keys()
+    oidc = {"issuer": "https://login.example.org", "clientId": "ponton", "jid": "{xmpp}"}
+    page = {"url": "https://example.org", "oidc": oidc | {"clientSecretRef": {"name": "a", "key": "login"}}}
+    world.write_gateway(selfservice={"portal": page})
+    with pytest.raises(SecretUnreadable, match="secrets/a/login"):
+        opened(world)
+    world.secret("login", "s3cret")
+    told = opened(world).tell_portal(7, "i", home, world.root)
+    assert "s3cret" == told.secrets["oidc-secret"]
+    assert "s3cret" not in str(told.environment)
+
+
 def test_no_secret_is_in_an_environment(world: World) -> None:
     """Environments hold paths and names; owner and secrets are in files only."""
     gateway = opened(world)

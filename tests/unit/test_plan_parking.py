@@ -5,6 +5,7 @@ import pytest
 from ponton_bridge.coordination.contract import StateChange
 from ponton_bridge.model.states import Phase, Reason
 from ponton_operator.plan.account import plan_account
+from ponton_operator.plan.ends import LINKING
 from ponton_operator.plan.parking import HOUR, MINUTE, kept_by_scaler, parking_wish
 from ponton_operator.plan.values import Action, AskPermit, Observed, Process, Start, Stop, Urgency, WriteStatus
 from ponton_operator.resources.account import BridgeAccount, Desired, RetryStatus, ScalingStatus
@@ -41,7 +42,7 @@ def crashing(since: float) -> BridgeAccount:
         (served(), ""),
         (unpaired(NOW - 59 * MINUTE), ""),
         (unpaired(NOW - 60 * MINUTE), "NeverPaired"),
-        (unpaired(NOW - 60 * MINUTE, Reason.WAITING_FOR_SCAN), ""),
+        *[(unpaired(NOW - 60 * MINUTE, reason), "") for reason in LINKING],
         (unreachable(NOW - 168 * HOUR + 1), ""),
         (unreachable(NOW - 168 * HOUR), "UnreachableTooLong"),
         (unreachable(NOW - 168 * HOUR, started=NOW - HOUR), ""),
@@ -125,10 +126,11 @@ def test_a_wish_that_is_over_parks_nobody(account: BridgeAccount) -> None:
     assert not kept(account)
 
 
-def test_nobody_is_parked_while_a_code_is_shown() -> None:
-    """A scan is not disturbed: the wish waits; and with the brake on nothing happens at all."""
+@pytest.mark.parametrize("reason", sorted(LINKING))
+def test_nobody_is_parked_while_a_phone_is_linked(reason: Reason) -> None:
+    """A scan or a passkey is not disturbed: the wish waits; and with the brake on nothing happens at all."""
     account = wished(unpaired(NOW - HOUR), ScalingStatus(park="NeverPaired"))
-    actions = plan_account(account, seen(reason=Reason.WAITING_FOR_SCAN), NOW)
+    actions = plan_account(account, seen(reason=reason), NOW)
     assert [] == [action for action in actions if isinstance(action, Stop)]
     braked = marked(account, annotations={"ponton.im/paused": "true"})
     actions = plan_account(braked, seen(reason=Reason.STARTING), NOW)

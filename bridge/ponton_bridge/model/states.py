@@ -109,7 +109,7 @@ TABLE: dict[Reason, Row] = {
     ),
     Reason.WAITING_FOR_PASSKEY: Row(
         Phase.WAITING_FOR_SCAN,
-        "WhatsApp asks for your passkey before it links this number.",
+        "WhatsApp asks for your passkey before it links this number. Write 'passkey' to see how to answer.",
         Next.PASSKEY,
         "dnd",
         tell=False,
@@ -123,7 +123,7 @@ TABLE: dict[Reason, Row] = {
     ),
     Reason.COMPARING_CODES: Row(
         Phase.WAITING_FOR_SCAN,
-        "WhatsApp shows a code on your phone: say whether it is the one that is shown here.",
+        "WhatsApp shows a code on your phone, to be compared with ours. Write 'passkey' to see it.",
         Next.PASSKEY,
         "dnd",
         tell=False,

@@ -13,7 +13,7 @@ from typing import Final
 from ponton_bridge.model.states import Reason
 from ponton_operator.plan.deletion import plan_deletion
 from ponton_operator.plan.describe import describe, parked_reason, running_reason, starting_reason
-from ponton_operator.plan.ends import CURED_BY_UPDATE
+from ponton_operator.plan.ends import CURED_BY_UPDATE, LINKING
 from ponton_operator.plan.parking import kept_by_scaler
 from ponton_operator.plan.starting import Planned, absorb, current_state, start
 from ponton_operator.plan.values import (
@@ -123,9 +123,9 @@ def _serve(account: BridgeAccount, status: AccountStatus, observed: Observed, no
 
 
 def _scanning(status: AccountStatus, observed: Observed) -> bool:
-    """Whether a code is shown at this moment: then the shard is left alone."""
+    """Whether somebody links a phone at this moment: then the shard is left alone."""
     state = current_state(status, observed)
-    return state is not None and state.reason == Reason.WAITING_FOR_SCAN
+    return state is not None and state.reason in LINKING
 
 
 def _renew(status: AccountStatus, observed: Observed, epoch: int) -> list[Action]:

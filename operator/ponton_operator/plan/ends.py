@@ -42,6 +42,13 @@ UNPAIRED: Final = frozenset({
     Reason.PASSKEY_FAILED,
     Reason.CODES_DIFFER,
 })  # fmt: skip
+# In these somebody links a phone at this moment: the shard is left alone.
+LINKING: Final = frozenset({
+    Reason.WAITING_FOR_SCAN,
+    Reason.WAITING_FOR_PASSKEY,
+    Reason.PASSKEY_ANSWERED,
+    Reason.COMPARING_CODES,
+})  # fmt: skip
 # Of these a new version or configuration may be the cure: tried again by itself when what would run has changed.
 CURED_BY_UPDATE: Final = frozenset({Reason.OUTDATED, Reason.FAILED})
 

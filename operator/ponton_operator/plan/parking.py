@@ -9,6 +9,7 @@ same for all: a door counts `spec.wake` up.
 from typing import Final
 
 from ponton_bridge.model.states import Reason
+from ponton_operator.plan.ends import LINKING
 from ponton_operator.resources.account import AccountStatus, BridgeAccount, Desired
 from ponton_operator.resources.base import is_paused
 from ponton_operator.resources.conditions import Own, Type
@@ -34,7 +35,7 @@ def parking_wish(account: BridgeAccount, parking: Parking, now: float) -> str:
     runs = shard.ended is None
     started = shard.started.timestamp()
     if not status.paired and runs and _over(parking.never_paired_minutes * MINUTE, started, now):
-        return "" if status.reason == Reason.WAITING_FOR_SCAN else Own.NEVER_PAIRED
+        return "" if status.reason in LINKING else Own.NEVER_PAIRED
     if status.reason == Reason.UNREACHABLE and runs:
         lost = max(started, _turned(status, Type.WHATSAPP_CONNECTED))
         return Own.UNREACHABLE_TOO_LONG if _over(parking.unreachable_hours * HOUR, lost, now) else ""

@@ -35,7 +35,8 @@ PASSKEY_SECONDS: Final = 20.0  # how long a door waits for WhatsApp to take an a
 ASKS_PER_MINUTE: Final = 30.0  # per owner; a human clicking, not a script
 ASKS_BURST: Final = 20.0
 OWNERS_REMEMBERED: Final = 10_000  # rate buckets in memory; the oldest go first
-_NOT_BY_CODE: Final = frozenset({Reason.OUTDATED, Reason.CRASHING, Reason.UNREACHABLE})  # while a shard is kept up
+# While a shard is kept up.
+_NOT_BY_CODE: Final = frozenset({Reason.OUTDATED, Reason.CRASHING, Reason.UNREACHABLE, Reason.PASSKEY_ANSWERED})
 _ON: Final = frozenset({"on", "yes", "true", "1"})
 _OFF: Final = frozenset({"off", "no", "false", "0"})
 _REASONS: Final = {reason.value: reason for reason in Reason}  # other words are the control plane's own
@@ -84,10 +85,7 @@ class Asks(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is told; `confirm` = ask again with yes, `deleting` = tell when it is done, `code` to show large.
-
-    `asks`: what is wanted next of somebody who answers WhatsApp.
-    """
+    """What is told; `confirm`: ask again with yes, `deleting`: say when done, `code`: to show, `asks`: what then."""
 
     sentence: str
     confirm: bool = False
@@ -316,9 +314,8 @@ class AccountService:
             return Answer(sentence_of(account, reason) if reason is Reason.PASSKEY_NEEDED else words.NO_PASSKEY)
         if not word:
             return await self._asked(name)
-        if word in {"yes", "no"}:
-            verb, argument, done = Verb.COMPARED, word, words.CODES_SAME if word == "yes" else words.PASSKEY_STOPPED
-        else:
+        verb, argument, done = Verb.COMPARED, word, words.CODES_SAME if word == "yes" else words.PASSKEY_STOPPED
+        if word not in {"yes", "no"}:
             verb, argument, done = Verb.PASSKEY, passkeys.answer_of(request.argument), words.PASSKEY_TAKEN
         return _told(await self._shards.command(name, verb, argument, PASSKEY_SECONDS, PASSKEY_SECONDS), done)
 
@@ -441,6 +438,8 @@ def _no_use(account: BridgeAccount, reason: Reason) -> str:
         return TABLE[Reason.STOPPED].sentence
     if TABLE[reason].phase in {Phase.RUNNING, Phase.DEGRADED, Phase.CONNECTING}:
         return words.LINKED_ALREADY
+    if TABLE[reason].next is Next.PASSKEY:
+        return words.ANSWER_FIRST
     return TABLE[reason].sentence if is_running(account) and reason in _NOT_BY_CODE else ""
 
 

@@ -108,6 +108,7 @@ PASSKEY_PHONE_ONLY: Final = (
     "Write 'passkey no' to end this attempt."
 )
 NO_PASSKEY: Final = "WhatsApp does not ask for a passkey now. Write 'status' to see how your link is."
+ANSWER_FIRST: Final = "WhatsApp waits for your answer first. Write 'passkey' to see how to give it."
 PASSKEY_TAKEN: Final = "WhatsApp has taken the answer. It goes on in a moment; look at your phone, too."
 PASSKEY_STOPPED: Final = "This attempt has ended. Write 'code' to try again."
 COMPARE: Final = (

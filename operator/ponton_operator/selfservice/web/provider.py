@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import quote_plus
 
 from authlib.oauth2.auth import ClientAuth
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
@@ -152,7 +153,9 @@ class Provider:
     async def _tokens(self, metadata: _Metadata, code: str, verifier: str) -> Mapping[str, Any]:
         way = "none" if not self._secret else "client_secret_post" if metadata.post else "client_secret_basic"
         body = prepare_token_request("authorization_code", redirect_uri=self._back, code=code, code_verifier=verifier)
-        auth = ClientAuth(self.settings.client_id, self._secret, way)
+        # In the header both are encoded as in a form (RFC 6749, 2.3.1), which Authlib leaves to us.
+        encoded = quote_plus if way == "client_secret_basic" else str
+        auth = ClientAuth(encoded(self.settings.client_id), encoded(self._secret), way)
         url, headers, body = auth.prepare("POST", metadata.token, dict(_FORM), body)
         answer = await self._get(url, headers, body)
         told = _object(answer, "token", ok=False)
