@@ -130,13 +130,13 @@ async def test_knows_a_state_before_the_next_heartbeat(server: RedisServer, door
 
 
 async def test_gives_the_lease_back(server: RedisServer, door: DoorClient, raw: Redis) -> None:
-    """A clean end leaves no lease, no heartbeat and no code, but keeps the fence."""
+    """A clean end leaves no lease, no heartbeat and no code, but keeps the fence, and the day for the next process."""
     async with shard(server.url) as one:
         one.client.publish_code(LiveCode("qr", "text", 1, 6, 9e9))
         await until(lambda: beats(door, 1))
         await one.stop()
         await one.client.release()
-    assert {KEYS.fence} == set(await raw.keys())
+    assert {KEYS.fence, KEYS.day} == set(await raw.keys())
 
 
 async def test_lets_a_higher_epoch_take_over_at_once(server: RedisServer, door: DoorClient) -> None:

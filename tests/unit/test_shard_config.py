@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ponton_bridge.coordination.contract import Choices
 from ponton_bridge.shard.config import Config, ConfigError, Limits, read_config
 
 
@@ -82,8 +83,10 @@ def test_reads_what_it_may_be_told(environment: dict[str, str], tmp_path: Path) 
             "PONTON_NEW_CONTACTS_PER_HOUR": "1",
             "PONTON_NEW_CONTACTS_PER_DAY": "2",
             "PONTON_LOG_LEVEL": "debug",
+            "PONTON_CHOICES": Choices(4, typing=0).to_json(),
         }
     )
+    assert Choices(4, typing=0) == config.choices
     assert (ca, ca, "upload.example.test") == (config.xmpp_ca, config.upload_ca, config.upload_host)
     assert (3, Limits(7.5, 0, 1, 2), "debug") == (config.codes, config.limits, config.log_level)
 
@@ -119,6 +122,11 @@ def test_says_everything_that_is_wrong_at_once() -> None:
         ("SEND_PER_MINUTE", "inf"),
         ("SEND_BURST", "1e3"),
         ("LOG_LEVEL", "loud"),
+        ("CHOICES", "typing off"),
+        ("CHOICES", '{"typing":0}'),
+        ("CHOICES", '{"typing":"no"}'),
+        ("CHOICES", '{"typing":"0"'),
+        ("CHOICES", '{"typing":"0",}'),
         ("XMPP_CA", "/nonexistent/ca.crt"),
         ("UPLOAD_HOST", "https://upload.example.test"),
         ("STORE", "/nonexistent/folder"),

@@ -26,7 +26,8 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")  # a Kubernetes obje
 _DOMAIN = re.compile(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _INSTANCE = re.compile(r"[A-Za-z0-9._:-]{1,64}")  # component-shards/1: at most 64 characters
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
-_CHOICES = re.compile(r'\{("[a-z_]{1,40}":"[0-9]{1,16}",?){0,20}\}')  # Choices.to_json
+_CHOICE = '"[a-z_]{1,40}":"[0-9]{1,16}"'
+_CHOICES = re.compile(rf"\{{({_CHOICE}(,{_CHOICE}){{0,19}})?\}}")  # Choices.to_json
 _SECRET_SIZE = 4096  # bytes
 MAX_EPOCH: Final = 10**15 - 1  # component-shards/1: at most 15 digits
 LEVELS: Final = ("debug", "info", "warning", "error")
