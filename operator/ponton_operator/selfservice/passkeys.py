@@ -1,7 +1,7 @@
 """How an owner answers WhatsApp's request for a passkey: the snippet for the browser, and what is made of its answer.
 
 A browser signs such a request only at web.whatsapp.com, so no page of ours can ask for it: the owner runs a few lines
-there, and they bring the answer back (docs/adr/0014-passkey-snippet.md). Pure; called by the account service and the
+there, and they bring the answer back (docs/adr/0015-passkey-snippet.md). Pure; called by the account service and the
 pages. Sentences are in `words`.
 """
 
