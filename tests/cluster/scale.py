@@ -48,7 +48,7 @@ class Size:
     accounts: int = ACCOUNTS
     gateways: int = GATEWAYS
     writes: float = WRITES
-    every: float = 10.0
+    every: float = 20.0
 
     @property
     def limit(self) -> float:

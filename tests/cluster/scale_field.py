@@ -22,7 +22,7 @@ from tests.cluster.reach import Cluster, until
 from tests.harness.redis import free_port
 
 OPERATORS = ("accounts", "gateways", "scaler")
-LOSE_EVERY = 4 * 3600.0  # seconds from one loss of a shard's connection to the next, on average
+LOSE_EVERY = 8 * 3600.0  # seconds from one loss of a shard's connection to the next, on average: three a day
 LIMITS = {"startsPerSecond": 100, "startsBurst": 100, "loginsPerSecond": 100}  # the API server's is the one that counts
 TIERS = [{"name": "small", "memoryLimit": "256Mi"}, {"name": "large", "memoryLimit": "512Mi"}]
 LOOK = 0.5  # seconds between two looks at whether a condition holds
