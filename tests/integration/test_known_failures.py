@@ -19,6 +19,7 @@ import pytest_asyncio
 # ruff: noqa: E501 - one case is one line, however long its XML
 from ponton_bridge.model.states import TABLE, Reason
 from tests.demo import picture
+from tests.harness.local import children
 from tests.harness.prosody import until
 from tests.harness.town import GATEWAY, HOST, NOTHING, OOB, USERS, Case, Thrower, Town, built_town
 from tests.harness.xmpp import Client, logged_in
@@ -216,8 +217,9 @@ async def test_a_correction_works_after_a_restart(town: Town) -> None:
     await town.bob.wait_for("message", text="before the rstart")
     await alice.until(lambda: town.alice.answers.get(first) == "delivered", timeout=PATIENCE)
     killed = pid_of(town, "alice")
+    for pid in (killed, *children(killed)):  # its driver's process goes with it
+        del town.born[pid]
     os.kill(killed, signal.SIGKILL)
-    del town.born[killed]
     alice.send_raw(
         f"<message type='chat' id='fixed' to='{contact}'><body>before the restart</body>"
         f"<replace xmlns='urn:xmpp:message-correct:0' id='{first}'/></message>"

@@ -281,12 +281,12 @@ async def test_the_language_is_chosen_and_remembered(bed: Bed) -> None:
 
 
 async def test_the_language_can_be_chosen_on_every_page_that_a_form_has_led_to(bed: Bed) -> None:
-    """A page that answered a form has no address of its own to come back to: the way leads to the first page."""
+    """A page that answered a form has no address of its own to come back to: the way leads to one that has."""
     person = await browser(bed).log_in()
     assert 400 == await person.post("/account/create", phone="12")
     assert 'name="back" value="/"' in person.text
     await person.post("/logout", everywhere="no")
-    assert 'name="back" value="/"' in person.text
+    assert 'name="back" value="/login"' in person.text
     await person.get("/login")
     assert 'name="back" value="/login"' in person.text
 
