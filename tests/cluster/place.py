@@ -48,9 +48,10 @@ class Place:
     def accounts_left(self, gateway: str, keys: Iterable[str], users: Iterable[str], streams: int) -> list[str]:
         """Name what there is of accounts: resources, pods, volumes, secrets, and of what Redis and Prosody told.
 
-        `keys` of accounts and all `users` of Redis: the doors' names have a dot where an account's has a dash.
+        `keys` below `a:` and all `users` of Redis: the doors' names have a dot, which no account's has.
         """
         found = self.kubectl("get", "pods,secrets,pvc", "-l", _SHARDS, "-o", "name").split()
         found += self.kubectl("get", "bridgeaccounts", "-o", "name").split()
-        found += [*keys, *(user for user in users if user.startswith(f"ponton-{gateway}-"))]
+        found += [key for key in keys if "." not in key.split(":")[3]]
+        found += [user for user in users if user.startswith(f"ponton-{gateway}-")]
         return found + ["streams"] * streams
