@@ -88,7 +88,40 @@ SAMPLES: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
         ("", "a", "r.example:5000/p/b:1.0", "a@sha256:" + "0" * 64),
         (" ", "a b", "-a", "/a", "ä", "a\n"),
     ),
+    "write the issuer exactly as the login server names itself, like https://login.example.org/realms/main; "
+    "http is for localhost only": (
+        ("https://login.example.org", "https://a:8443/realms/main/", "http://localhost:8480/a", "https://[::1]/%7Ea"),
+        (
+            "",
+            "https://",
+            "http://example.org",
+            "https://a?b",
+            "https://a#b",
+            "https://u@a",
+            "https://a//b",
+            "https://a\n",
+        ),
+    ),
+    "write it in ASCII without spaces, exactly as the login server has it": (
+        ("ponton", "a:b/c{}", "!~", "x" * 256),
+        ("", "a b", "ä", "a\n", "\x7f"),
+    ),
+    "write the name of the claim that holds the XMPP address, in braces, or an address in which such a name stands "
+    "for a part": (
+        ("{xmpp}", "{preferred_username}@example.org", "{a.b:c/d}-ä{e}@f"),
+        ("", "xmpp", "{}", "{a b}", "{a", "a}", "{{a}}", "{a}@b c", "{a}\n", "{ä}"),
+    ),
+    "write the name of a scope, like profile": (
+        ("profile", "https://a/b", "!#[]~"),
+        ("", "a b", 'a"b', "a\\b", "ä", "a\n"),
+    ),
+    "write the name of a claim, like groups, or its path, like realm_access.roles": (
+        ("groups", "realm_access.roles", "https://a.example/Groups-1"),
+        ("", "a b", "{a}", "ä", "a\n"),
+    ),
+    "write the name of a group": (("staff", "/org/ä b", " "), ("", "\n", "a\nb", "a\n")),
 }
+PLAIN: Final = (("", "Login of ä", "a" * 60), ("a" * 61,))  # a text that people read, without a rule
 KEYS: Final = (("app", "example.org/App_1", "a" * 63), ("", "a b", "a/b/c", "A.org/x", "a" * 64, "a\n"))
 # What may stand anywhere instead of what should, as JSON.
 STRANGERS: Final[tuple[Json, ...]] = (
@@ -125,6 +158,8 @@ def good(schema: Schema) -> st.SearchStrategy[Json]:
 
 
 def _samples(schema: Schema) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if KEYWORD not in schema:
+        return PLAIN
     return next(SAMPLES[rule["message"]] for rule in schema[KEYWORD] if rule["message"] in SAMPLES)
 
 
