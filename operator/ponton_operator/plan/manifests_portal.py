@@ -86,6 +86,6 @@ def _container(gateway: BridgeGateway, spec: Portal) -> dict[str, Any]:
         "ports": [{"name": "http", "containerPort": spec.port}, {"name": "metrics", "containerPort": HEALTH_PORT}],
         "livenessProbe": probe("metrics", "/healthz", 10, 3),
         "readinessProbe": probe("metrics", "/readyz", 2, 2),
-        # 40 MiB, and 50 KiB for each of the pages that may stay open.
+        # 48 MiB, and 50 KiB for each of the pages that may stay open.
         "resources": {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "512Mi"}},
     }

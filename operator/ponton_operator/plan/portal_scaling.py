@@ -13,7 +13,7 @@ from typing import Final
 from ponton_operator.resources.base import moment
 from ponton_operator.resources.gateway import Portal, PortalStatus
 
-# 500 open pages at one replica still have every other page within 0.41 s (docs/figures/portal.json).
+# 500 open pages at one replica still have every other page within 0.49 s (docs/figures/portal.json).
 FULL: Final = 400  # open pages a replica, on average, above which there are more
 ROOMY: Final = 250  # open pages a replica that there shall be after a move
 QUIET: Final = 600.0  # seconds for which fewer would have done, before one goes
