@@ -3,10 +3,6 @@
 With it the operators' programs run as they are, kopf and all; a KUBECONFIG says where it is.
 """
 
-from pathlib import Path
-
-import yaml
-
 from tests.harness.kube_fake import Obj, Refused
 from tests.harness.kube_town import PodFake
 
@@ -43,20 +39,6 @@ class DiscoFake(PodFake):
         if parts[0] == "apis" and len(parts) == 3:  # a group and its version, not in the table
             raise Refused(404, "NotFound")
         return super().answer(method, path, query, body)
-
-    def kubeconfig(self, path: Path) -> Path:
-        """Write a KUBECONFIG for it."""
-        here = {"server": f"http://127.0.0.1:{self.port}"}
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "c", "cluster": here}],
-            "users": [{"name": "u", "user": {"token": "t"}}],
-            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-            "current-context": "x",
-        }
-        path.write_text(yaml.safe_dump(config))
-        return path
 
 
 def _group(name: str, version: str) -> Obj:

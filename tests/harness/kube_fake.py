@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import yaml
 from kubernetes.client import ApiClient, Configuration
 from urllib3 import Retry
 
@@ -85,6 +87,20 @@ class KubeFake:
             self.changed.notify_all()
 
     # ---- the server --------------------------------------------------------------------------------------------
+
+    def kubeconfig(self, path: Path) -> Path:
+        """Write a KUBECONFIG for it."""
+        here = {"server": f"http://127.0.0.1:{self.port}"}
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "c", "cluster": here}],
+            "users": [{"name": "u", "user": {"token": "t"}}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+            "current-context": "x",
+        }
+        path.write_text(yaml.safe_dump(config))
+        return path
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Obj | None) -> Obj:
         """Do one call. Raises Refused."""

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ from ponton_bridge.coordination.client.shard import ShardClient
 from ponton_bridge.coordination.contract import Command, Heartbeat, Keys, LiveCode, Result, StateChange
 from ponton_bridge.model.errors import OwnerError
 from tests.harness.prosody import until
-from tests.harness.redis import RedisServer, running_redis
+from tests.harness.redis import RedisServer
 
 KEYS = Keys("gw", "acc-1")
 
@@ -67,21 +66,6 @@ async def shard(url: str, epoch: int = 1, instance: str = "i") -> AsyncIterator[
         yield one
     finally:
         await one.stop()
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[RedisServer]:
-    """A Redis of our own."""
-    async with running_redis(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def door(server: RedisServer) -> AsyncIterator[DoorClient]:
-    """The control plane's client."""
-    client = DoorClient(server.url, "gw")
-    yield client
-    await client.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +14,7 @@ from ponton_bridge.coordination.client.wire import RedisAway, Wire, Wires
 from ponton_bridge.coordination.contract import Command, Door, Heartbeat, Keys, Result
 from ponton_bridge.core.day import BUCKET, BUCKETS, DAY, Bucket, Day
 from tests.harness.prosody import until
-from tests.harness.redis import RedisServer, running_redis
+from tests.harness.redis import RedisServer
 
 KEYS = Keys("gw", "acc-1")
 NOON = 1_795_996_800.0  # the beginning of a bucket
@@ -67,29 +66,6 @@ async def running(url: str, life: Life) -> AsyncIterator[ShardClient]:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Heartbeats come fast."""
     monkeypatch.setattr(shard, "LEASE_RENEW", 0.03)
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[RedisServer]:
-    """A Redis of our own."""
-    async with running_redis(tmp_path) as started:
-        yield started
-
-
-@pytest.fixture
-async def door(server: RedisServer) -> AsyncIterator[DoorClient]:
-    """The control plane's client."""
-    client = DoorClient(server.url, "gw")
-    yield client
-    await client.close()
-
-
-@pytest.fixture
-async def raw(server: RedisServer) -> AsyncIterator[Wires]:
-    """Connections that may do everything."""
-    made = Wires(server.url, 5)
-    yield made
-    await made.close()
 
 
 async def shown(door: DoorClient, now: float) -> list[Bucket | None]:

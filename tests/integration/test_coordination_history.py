@@ -1,8 +1,6 @@
 """What happened to accounts, in a real Redis: bounded, in order, out of a shard's reach, and gone with the account."""
 
 import io
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -12,34 +10,11 @@ from ponton_bridge.coordination.contract import HISTORY_MAX, HISTORY_TTL, Door, 
 from ponton_bridge.shard.logs import Log
 from ponton_operator.cluster.coordination import Coordination
 from tests.harness.prosody import until
-from tests.harness.redis import RedisServer, running_redis
+from tests.harness.redis import RedisServer
 from tests.integration.test_control_coordination import Ears
 
 KEYS = Keys("wa", "acc-1")
 MOST = 16384  # bytes that fifty of the longest may cost in Redis
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[RedisServer]:
-    """A Redis of our own."""
-    async with running_redis(tmp_path) as started:
-        yield started
-
-
-@pytest.fixture
-async def door(server: RedisServer) -> AsyncIterator[DoorClient]:
-    """The control plane's client."""
-    client = DoorClient(server.url, "wa")
-    yield client
-    await client.close()
-
-
-@pytest.fixture
-async def raw(server: RedisServer) -> AsyncIterator[Wires]:
-    """Connections that may do everything."""
-    made = Wires(server.url, 5)
-    yield made
-    await made.close()
 
 
 def happening(number: int) -> Happening:

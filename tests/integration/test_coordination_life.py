@@ -47,29 +47,6 @@ async def running(
             await task
 
 
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[RedisServer]:
-    """A Redis of our own."""
-    async with running_redis(tmp_path) as started:
-        yield started
-
-
-@pytest.fixture
-async def door(server: RedisServer) -> AsyncIterator[DoorClient]:
-    """The control plane's client."""
-    client = DoorClient(server.url, "gw")
-    yield client
-    await client.close()
-
-
-@pytest.fixture
-async def raw(server: RedisServer) -> AsyncIterator[Wires]:
-    """Connections that may do everything."""
-    made = Wires(server.url, 5)
-    yield made
-    await made.close()
-
-
 # ---- connections --------------------------------------------------------------------------------------------------
 
 

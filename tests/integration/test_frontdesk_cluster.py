@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from ponton_bridge.coordination.contract import Door
 from ponton_operator.cluster.door_users import DoorUsers, door_url
@@ -60,15 +59,7 @@ class Bed:
             accounts={"allowedOwners": [prosody.domain]},
         )
         fake.put("leases", "bridges", {"metadata": {"name": "wa-frontdesk"}})
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{fake.port}"}}],
-            "users": [{"name": "u", "user": {"token": "t"}}],
-            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-            "current-context": "x",
-        }
-        (root / "kubeconfig").write_text(yaml.safe_dump(config))
+        fake.kubeconfig(root / "kubeconfig")
         (root / "gateway.yaml").write_text(gateway_file(self.gateway, self.gateway.spec.selfservice))
         (root / "secrets").mkdir()
         self.issue(0)

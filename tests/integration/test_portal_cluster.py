@@ -11,7 +11,6 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import pytest
-import yaml
 
 from ponton_bridge.coordination.client.desk import DeskInbox
 from ponton_bridge.coordination.client.door import DoorClient
@@ -123,15 +122,7 @@ async def bed(tmp_path: Path) -> AsyncIterator[Bed]:
         await users.look(Door, 0.0)
         await users.close()
         fake = stack.enter_context(kube_fake())
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{fake.port}"}}],
-            "users": [{"name": "u", "user": {"token": "t"}}],
-            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-            "current-context": "x",
-        }
-        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+        fake.kubeconfig(tmp_path / "kubeconfig")
         made = Bed(tmp_path, redis, fake)
         url = door_url(redis.url, "wa", MASTER, Door.FRONT_DESK)
         doors = DoorClient(url, "wa")

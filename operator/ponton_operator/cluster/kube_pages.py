@@ -41,7 +41,8 @@ class Portals:
         if is_paused(gateway.metadata):
             return
         pages = await self.beats.open_pages(gateway)
-        self.metrics.state("open pages", "/".join(key), sum((pages or {}).values()))
+        total = sum((pages or {}).values())
+        self.metrics.state("open pages", "/".join(key), total)
         calm = self._calm.get(key, Calm())
         status, self._calm[key] = plan_replicas(portal, gateway.status.portal, pages, calm, self.clock())
         if status is None:
@@ -52,6 +53,4 @@ class Portals:
         except KubeError:
             return
         self.fleet.take(GATEWAYS, answer, gone=False)
-        self.log(
-            OperatorEvent.PORTAL_SCALED, gateway=key[1], replicas=status.replicas, pages=sum((pages or {}).values())
-        )
+        self.log(OperatorEvent.PORTAL_SCALED, gateway=key[1], replicas=status.replicas, pages=total)
