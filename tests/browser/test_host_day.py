@@ -141,7 +141,7 @@ async def test_ten_thousand_accounts_in_a_browser(bed: Bed, watched: Watched) ->
         bed.accounts.accounts[account_name(DOMAIN, made.spec.owner)] = made
     page = await watched.person(viewport=DESK)
     await log_in(page, bed, ADMIN)
-    while len(bed.portal.live.accounts) < MANY:
+    while len(bed.portal.live.rows) < MANY:
         await page.reload()
     await page.goto(f"{bed.base}/host")
     took = {"first page": await page.evaluate(TOOK)}

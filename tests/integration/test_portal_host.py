@@ -37,7 +37,7 @@ async def bed(tmp_path: Path) -> AsyncIterator[Bed]:
 async def host(bed: Bed) -> Browser:
     """Log the host's person in, and wait until the portal knows the accounts."""
     person = await browser(bed).log_in(ADMIN)
-    while len(bed.portal.live.accounts) < len(bed.accounts.accounts):
+    while len(bed.portal.live.rows) < len(bed.accounts.accounts):
         await person.get("/account")
     return person
 

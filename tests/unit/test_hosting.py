@@ -17,7 +17,18 @@ from ponton_operator.resources.account import (
     ShardStatus,
 )
 from ponton_operator.resources.base import Condition, Metadata, Truth
-from ponton_operator.selfservice.hosting import LOGINS, ROWS, Choice, Deed, LastError, do, last_error, overview, table
+from ponton_operator.selfservice.hosting import (
+    LOGINS,
+    ROWS,
+    Choice,
+    Deed,
+    LastError,
+    do,
+    last_error,
+    overview,
+    row,
+    table,
+)
 from tests.unit.desk_world import ALICE, NOW, MemoryAccounts
 
 
@@ -39,46 +50,47 @@ PHASES = (Phase.RUNNING, Phase.PARKED, Phase.FAILED)
 def test_pages_together_hold_each_chosen_account_once(phases: list[Phase], chosen: str, page: int) -> None:
     """Whatever is chosen: all pages hold all of it, oldest first, none twice; a page out of range is the nearest."""
     accounts = [account(number, phase) for number, phase in enumerate(phases)]
-    first = table(reversed(accounts), Choice(chosen))
+    rows = [row(account) for account in accounts]
+    first = table(rows[::-1], Choice(chosen))
     shown = [
-        row.metadata.name
+        found.metadata.name
         for number in range(1, first.pages + 1)
-        for row in table(accounts, Choice(chosen, page=number)).rows
+        for found in table(rows, Choice(chosen, page=number)).rows
     ]
     assert [a.metadata.name for a in accounts if chosen in {"", a.status.phase}] == shown
     assert len(shown) == first.found
-    assert max(1, min(page, first.pages)) == table(accounts, Choice(chosen, page=page)).page
-    assert all(len(table(accounts, Choice(page=n)).rows) <= ROWS for n in range(1, 6))
+    assert max(1, min(page, first.pages)) == table(rows, Choice(chosen, page=page)).page
+    assert all(len(table(rows, Choice(page=n)).rows) <= ROWS for n in range(1, 6))
 
 
 def test_chooses_by_reason_and_counts_what_can_be_chosen() -> None:
     """The lists of phases and reasons count everybody, not only who is chosen."""
     accounts = [account(1), account(2, "Parked", "LoggedOut"), account(3, "Parked", "Banned")]
-    found = table(accounts, Choice(reason="Banned"))
-    assert ["acc-3"] == [row.metadata.name for row in found.rows]
+    found = table([row(each) for each in accounts], Choice(reason="Banned"))
+    assert ["acc-3"] == [each.metadata.name for each in found.rows]
     assert {"Parked": 2, "Running": 1} == found.phases
     assert {"Banned": 1, "Connected": 1, "LoggedOut": 1} == found.reasons
 
 
 def test_what_cannot_be_chosen_finds_nothing() -> None:
     """A word that is no phase gives an empty page, no error."""
-    found = table([account(1)], Choice("Nonsense"))
+    found = table([row(account(1))], Choice("Nonsense"))
     assert (0, 1, 1) == (found.found, found.page, found.pages)
 
 
 def test_sums_up() -> None:
     """Linked, failing and parked, as the figures above the table."""
     accounts = [account(1), account(2, "Degraded", "ConnectionLost"), account(3, "Failed"), account(4, "Parked")]
-    seen = overview(accounts, NOW.timestamp())
+    seen = overview([row(each) for each in accounts], NOW.timestamp())
     assert (4, 4, 2, 1) == (seen.accounts, seen.linked, seen.failing, seen.parked)
     assert not seen.alarms.bans
 
 
 def test_a_wave_of_bans_is_seen() -> None:
     """Several numbers suspended within an hour raise the alarm that holds back rollouts."""
-    seen = overview([account(n, banned=True) for n in range(3)], NOW.timestamp() + 60)
+    seen = overview([row(account(n, banned=True)) for n in range(3)], NOW.timestamp() + 60)
     assert seen.alarms.bans
-    assert not overview([account(n, banned=True) for n in range(3)], NOW.timestamp() + 7200).alarms.bans
+    assert not overview([row(account(n, banned=True)) for n in range(3)], NOW.timestamp() + 7200).alarms.bans
 
 
 def turned(account: BridgeAccount, truth: Truth, ago: float) -> BridgeAccount:
@@ -92,7 +104,7 @@ def test_counts_logins_a_minute() -> None:
     """Links that came up within the last minutes; those that went down, or came up before, are none."""
     accounts = [turned(account(n), Truth.TRUE, 10.0 * n) for n in range(10)]
     accounts += [turned(account(11), Truth.FALSE, 10.0), turned(account(12), Truth.TRUE, LOGINS)]
-    assert 10 * 60 / LOGINS == overview(accounts, NOW.timestamp()).logins
+    assert 10 * 60 / LOGINS == overview([row(each) for each in accounts], NOW.timestamp()).logins
     assert 0 == overview([], NOW.timestamp()).logins
 
 

@@ -5,8 +5,10 @@ from ponton_operator.plan.alarms import (
     BAN_WINDOW,
     STORM_WINDOW,
     Alarms,
+    Turns,
     find_alarms,
     read_alarms,
+    read_turns,
 )
 from ponton_operator.plan.scaling import PodSeen, plan_scaling
 from ponton_operator.plan.tiers import QUIET_AFTER, REST, Size, Use
@@ -84,9 +86,7 @@ def test_a_pod_that_cannot_be_resized_waits_until_it_is_quiet() -> None:
     assert None is decide(account, pod=PodSeen(EPOCH - 1, refused=True))
 
 
-def many(
-    count: int, *, bans: int = 0, turns: int = 0, at: float = NOW - 10, started: float = 0.0
-) -> list[BridgeAccount]:
+def many(count: int, *, bans: int = 0, turns: int = 0, at: float = NOW - 10, started: float = 0.0) -> list[Turns]:
     """Make a fleet of paired accounts, some of which were banned or lost their connection at a time."""
     banned = [
         served(
@@ -101,7 +101,8 @@ def many(
         served(f"t{n}", shard=shard(started=started), conditions=turned(Type.WHATSAPP_CONNECTED, at))
         for n in range(turns)
     ]
-    return banned + lost + [served(f"c{n}") for n in range(count - bans - turns)]
+    everybody = banned + lost + [served(f"c{n}") for n in range(count - bans - turns)]
+    return [read_turns(account) for account in everybody]
 
 
 def test_several_bans_within_an_hour_are_a_wave() -> None:
@@ -134,7 +135,7 @@ def test_many_reconnections_at_once_are_a_storm() -> None:
 def test_accounts_without_a_link_raise_no_alarm() -> None:
     """They have nothing to lose, and count in no share."""
     new = [served(f"n{n}", paired=False, conditions=turned(Type.WHATSAPP_CONNECTED, NOW)) for n in range(50)]
-    assert Alarms() == find_alarms(new, Alarms(), NOW)
+    assert Alarms() == find_alarms(map(read_turns, new), Alarms(), NOW)
 
 
 def test_alarms_are_read_from_the_gateway() -> None:

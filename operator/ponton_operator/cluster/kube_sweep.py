@@ -18,7 +18,7 @@ from ponton_operator.cluster.kube_fleet import Fleet, Key
 from ponton_operator.cluster.kube_kinds import ACCOUNTS, GATEWAYS
 from ponton_operator.cluster.kube_resize import Resizer
 from ponton_operator.cluster.metrics import Metrics
-from ponton_operator.plan.alarms import OWN, alarm_findings, find_alarms, read_alarms
+from ponton_operator.plan.alarms import OWN, alarm_findings, find_alarms, read_alarms, read_turns
 from ponton_operator.plan.manifests_shard import tier_of
 from ponton_operator.plan.merge import conditions_patch
 from ponton_operator.plan.resizing import Sized
@@ -139,7 +139,7 @@ class Sweep:
     async def _alarms(self, key: Key, gateway: BridgeGateway, accounts: list[BridgeAccount]) -> None:
         """Write the alarms into the gateway's conditions when they change; with its version, as others write, too."""
         before, now = read_alarms(gateway.status.conditions), self.clock()
-        alarms = find_alarms(accounts, before, now)
+        alarms = find_alarms(map(read_turns, accounts), before, now)
         self.metrics.state("reconnecting", "/".join(key), alarms.reconnecting)
         self.metrics.state("banned", "/".join(key), alarms.banned)
         if (alarms.storm, alarms.bans) == (before.storm, before.bans):

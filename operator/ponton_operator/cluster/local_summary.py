@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ponton_bridge.model.states import Phase
-from ponton_operator.plan.alarms import alarm_findings, find_alarms, read_alarms
+from ponton_operator.plan.alarms import alarm_findings, find_alarms, read_alarms, read_turns
 from ponton_operator.plan.rollout import DONE, Turn, rollout_findings
 from ponton_operator.resources.account import BridgeAccount
 from ponton_operator.resources.conditions_gateway import Finding, GatewayType, gateway_condition
@@ -57,7 +57,7 @@ def summary(
     if not spec.selfservice.front_desk:
         findings = [Finding.FRONT_DESK_OFF if f is Finding.FRONT_DESK_AWAY else f for f in findings]
     findings += rollout_findings(seen.turn, spec.rollout)
-    findings += alarm_findings(find_alarms(accounts, read_alarms(before.conditions), now))
+    findings += alarm_findings(find_alarms(map(read_turns, accounts), read_alarms(before.conditions), now))
     why = {Finding.BY_PROCESS: f"Why: {seen.reduced}."}
     old = {c.type: c for c in before.conditions}
     status = GatewayStatus(

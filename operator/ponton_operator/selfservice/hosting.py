@@ -4,13 +4,14 @@ Nothing of a conversation is here, and no number: states, counts, ages. Ten thou
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from operator import itemgetter
+from typing import Final, NamedTuple
 
 from ponton_bridge.model.states import Phase
-from ponton_operator.plan.alarms import Alarms, find_alarms
+from ponton_operator.plan.alarms import Alarms, Turns, find_alarms, read_turns
 from ponton_operator.resources.account import BridgeAccount, Desired
 from ponton_operator.resources.base import Truth
 from ponton_operator.resources.conditions import Type
@@ -50,24 +51,42 @@ class Table:
     reasons: dict[str, int]
 
 
-def table(accounts: Iterable[BridgeAccount], choice: Choice) -> Table:
-    """Choose, oldest first; a page that is not there is the nearest that is."""
-    everybody = list(accounts)
-    chosen = [
-        account
-        for account in everybody
-        if choice.phase in {"", account.status.phase} and choice.reason in {"", account.status.reason}
+class Row(NamedTuple):
+    """An account as the table and the figures need it, read once for each change of it."""
+
+    age: tuple[float, str]  # sorts the oldest first; seconds since 1970, and the name
+    phase: str
+    reason: str
+    login: float  # seconds since 1970 at which its link with WhatsApp came up; 0: it is not up
+    turns: Turns
+    account: BridgeAccount
+
+
+def row(account: BridgeAccount) -> Row:
+    """Read an account: to read ten thousand takes longer than a page may, to go through their rows 10 ms."""
+    status, (made, name) = account.status, age(account)
+    up = [
+        condition.last_transition_time.timestamp()
+        for condition in status.conditions
+        if condition.type == Type.WHATSAPP_CONNECTED and condition.status == Truth.TRUE
     ]
-    chosen.sort(key=age)
+    login = max(up, default=0.0)
+    return Row((made.timestamp(), name), status.phase, status.reason, login, read_turns(account), account)
+
+
+def table(everybody: Collection[Row], choice: Choice) -> Table:
+    """Choose, oldest first; a page that is not there is the nearest that is."""
+    chosen = [row for row in everybody if choice.phase in {"", row.phase} and choice.reason in {"", row.reason}]
+    chosen.sort(key=itemgetter(0))
     pages = max(1, -(-len(chosen) // ROWS))
     page = min(max(1, choice.page), pages)
     return Table(
-        rows=chosen[(page - 1) * ROWS : page * ROWS],
+        rows=[row.account for row in chosen[(page - 1) * ROWS : page * ROWS]],
         found=len(chosen),
         page=page,
         pages=pages,
-        phases=dict(sorted(Counter(a.status.phase for a in everybody).items())),
-        reasons=dict(sorted(Counter(a.status.reason for a in everybody if a.status.reason).items())),
+        phases=dict(sorted(Counter(row.phase for row in everybody).items())),
+        reasons=dict(sorted(Counter(row.reason for row in everybody if row.reason).items())),
     )
 
 
@@ -83,26 +102,16 @@ class Overview:
     alarms: Alarms
 
 
-def overview(accounts: Iterable[BridgeAccount], now: float) -> Overview:
+def overview(everybody: Collection[Row], now: float) -> Overview:
     """Sum up; `now` in seconds since 1970."""
-    everybody = list(accounts)
-    phases = Counter(account.status.phase for account in everybody)
+    phases = Counter(row.phase for row in everybody)
     return Overview(
         accounts=len(everybody),
-        linked=sum(account.status.paired for account in everybody),
+        linked=sum(row.turns.paired for row in everybody),
         failing=phases[Phase.FAILED] + phases[Phase.DEGRADED],
         parked=phases[Phase.PARKED],
-        logins=sum(_logged_in(account, now) for account in everybody) * 60 / LOGINS,
-        alarms=find_alarms(everybody, Alarms(), now),
-    )
-
-
-def _logged_in(account: BridgeAccount, now: float) -> bool:
-    return any(
-        condition.type == Type.WHATSAPP_CONNECTED
-        and condition.status == Truth.TRUE
-        and condition.last_transition_time.timestamp() > now - LOGINS
-        for condition in account.status.conditions
+        logins=sum(row.login > now - LOGINS for row in everybody) * 60 / LOGINS,
+        alarms=find_alarms((row.turns for row in everybody), Alarms(), now),
     )
 
 

@@ -32,8 +32,7 @@ async def accounts(visit: Visit) -> Response:
     page = asked.get("page", "")[:_MAX_PAGE]
     number = int(page) if page.isascii() and page.isdigit() else 1
     choice = Choice(asked.get("phase", "")[:_MAX_WORD], asked.get("reason", "")[:_MAX_WORD], number)
-    known = live.accounts
-    table = hosting.table(known, choice)
+    table = hosting.table(live.rows, choice)
     names, now = [account.metadata.name for account in table.rows], live.clock()
     days = await visit.portal.door.days(names)
     return visit.page(
@@ -43,7 +42,7 @@ async def accounts(visit: Visit) -> Response:
         beats=await live.beats(names),
         load={name: days[name].buckets(now)[-1] for name in days},
         errors={account.metadata.name: hosting.last_error(account) for account in table.rows},
-        overview=live.overview(),
+        overview=hosting.overview(live.rows, now),
     )
 
 

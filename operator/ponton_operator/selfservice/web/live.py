@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -22,7 +22,6 @@ from ponton_operator.selfservice.links import is_deleting, keeps_link, reason_of
 from ponton_operator.selfservice.web.keep import digest
 
 LOOK: Final = 0.5  # seconds between looks; a page turns within two of them
-FIGURES: Final = 5.0  # seconds that the gateway's figures may be old: to sum up 10,000 accounts takes 0.1 s
 AGAIN: Final = 1.0  # seconds until a store that could not be followed is tried again
 DAY: Final = 86400.0
 WHATSAPP_DROPS: Final = 14  # days that WhatsApp keeps a link whose phone is away
@@ -137,11 +136,10 @@ class Live:
         self._beats = beats
         self._failed = failed
         self.clock = clock
-        self._known: dict[str, BridgeAccount] = {}
+        self._known: dict[str, hosting.Row] = {}
         self._watched: Counter[str] = Counter()
         self._views: dict[str, View] = {}
         self._news = asyncio.Event()
-        self._overview: tuple[float, hosting.Overview] | None = None  # with the time at which it was summed up
         self.stopping = False
 
     @property
@@ -150,16 +148,9 @@ class Live:
         return self._watched.total()
 
     @property
-    def accounts(self) -> list[BridgeAccount]:
+    def rows(self) -> Collection[hosting.Row]:
         """All accounts, as far as the store has told of them."""
-        return list(self._known.values())
-
-    def overview(self) -> hosting.Overview:
-        """Give the gateway in figures, at most FIGURES old."""
-        now = self.clock()
-        if self._overview is None or not 0 <= now - self._overview[0] < FIGURES:
-            self._overview = now, hosting.overview(self._known.values(), now)
-        return self._overview[1]
+        return self._known.values()
 
     async def beats(self, names: Sequence[str]) -> dict[str, Heartbeat]:
         """Give heartbeats by name of account; what Redis does not give is left out."""
@@ -217,7 +208,7 @@ class Live:
                     if change.gone:
                         self._known.pop(name, None)
                     else:
-                        self._known[name] = change.account
+                        self._known[name] = hosting.row(change.account)
             except Exception as error:  # noqa: BLE001  # pages that are open must not go blind for good
                 self._failed(error)
             await asyncio.sleep(AGAIN)
@@ -226,11 +217,13 @@ class Live:
         while True:
             await asyncio.sleep(LOOK)
             watched = list(self._watched)
-            names = {name: self._known[name].metadata.name for name in watched if name in self._known}
-            beats, codes = await self._beats.fresh(list(names.values())), await self._codes(list(names.values()))
+            known = {name: self._known[name].account for name in watched if name in self._known}
+            names = [account.metadata.name for account in known.values()]
+            beats, codes = await self._beats.fresh(names), await self._codes(names)
             for name in watched:
-                key = names.get(name, "")
-                self._views[name] = look(self._known.get(name), beats.get(key), codes.get(key))
+                account = known.get(name)
+                key = account.metadata.name if account else ""
+                self._views[name] = look(account, beats.get(key), codes.get(key))
             self._news.set()
             self._news.clear()
 
