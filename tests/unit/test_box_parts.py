@@ -93,6 +93,12 @@ def test_the_audit_log_is_kept_only_when_asked_for() -> None:
     assert f"--audit-log-path={FOLDER.audit_log}" in programs.api_server(FOLDER, audit=True)
     assert not any("EventRateLimit" in line for line in programs.api_server(FOLDER, audit=True))
     assert "--enable-admission-plugins=EventRateLimit" in programs.api_server(FOLDER, audit=True, few_events=True)
+
+
+def test_controllers_of_real_nodes_are_left_out_without_one() -> None:
+    """A box with a node has all of them."""
+    assert not any("--controllers" in line for line in programs.controller_manager(FOLDER))
+    assert any("--controllers=*,-cronjob" in line for line in programs.controller_manager(FOLDER, fake_nodes=True))
     rules = programs.audit_policy()["rules"]
     pods = [{"group": "", "resources": ["pods"]}]
     assert [

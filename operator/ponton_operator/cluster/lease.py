@@ -1,7 +1,7 @@
 """A Lease of Kubernetes (coordination.k8s.io): of several identical programs one works, the others stand by.
 
-Used by the operators and by the front desk on a cluster. Whoever holds it renews every 2 s; who could not for 6 s ends
-itself, before the others may take it after 10 s. Staleness is judged by the own monotonic clock since the record last
+Used by the operators and by the front desk on a cluster. Whoever holds it renews every 2 s; who could not for 10 s ends
+itself, before the others may take it after 15 s. Staleness is judged by the own monotonic clock since the record last
 changed, never by times that others wrote; the resourceVersion makes the taking atomic. It is no fence: writes stay
 safe when two work at once for a moment.
 """
@@ -17,8 +17,8 @@ from ponton_operator.cluster.kube_api import Client
 from ponton_operator.cluster.kube_errors import Conflict, KubeError, NotFound
 from ponton_operator.cluster.kube_kinds import LEASES, Obj
 
-DURATION: Final = 10.0  # seconds after which an unchanged record counts as given up
-DEADLINE: Final = 6.0  # seconds without a renewal after which the holder ends itself
+DURATION: Final = 15.0  # seconds after which an unchanged record counts as given up; as Kubernetes' own components
+DEADLINE: Final = 10.0  # seconds without a renewal after which the holder ends itself; with 6 a starved one gave up
 RENEW: Final = 2.0  # seconds between renewals
 LOOK: Final = 1.0  # seconds between looks of those that stand by
 CALL: Final = 2.0  # seconds that one call may take

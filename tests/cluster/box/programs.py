@@ -1,6 +1,7 @@
 """The command lines of every program in a box; pure, called by `first`. Each flag that surprises says why."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from tests.cluster.box.layout import (
     API_PORT,
@@ -98,10 +99,28 @@ def audit_policy() -> dict[str, object]:
     }
 
 
-def controller_manager(folder: Folder) -> list[str]:
+# Controllers that have nothing to do where nodes are fake, and yet look at every pod or volume.
+_IDLE: Final = (
+    "cronjob-controller",
+    "daemonset-controller",
+    "ephemeral-volume-controller",
+    "horizontal-pod-autoscaler-controller",
+    "job-controller",
+    "persistentvolume-attach-detach-controller",
+    "persistentvolume-expander-controller",
+    "replicationcontroller-controller",
+    "resourceclaim-controller",
+    "statefulset-controller",
+    "ttl-after-finished-controller",
+)
+
+
+def controller_manager(folder: Folder, *, fake_nodes: bool = False) -> list[str]:
     """Arguments of kube-controller-manager."""
     pki = folder.pki
+    idle = [f"--controllers=*,{','.join(f'-{name}' for name in _IDLE)}"] if fake_nodes else []
     return [
+        *idle,
         f"--kubeconfig={pki}/controller-manager.kubeconfig",
         "--leader-elect=false",
         *_RATE,
