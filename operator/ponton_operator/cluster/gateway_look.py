@@ -104,6 +104,12 @@ class Looker:
             prosody=prosody[0],
         )
 
+    async def leave(self) -> None:
+        """Take the doors' users away from Redis, if it answers, and close: the gateway is gone."""
+        if self._users is not None:
+            await self._users.look((), 0.0)
+        await self.close()
+
     async def close(self) -> None:
         """Close the connection to Redis."""
         users, self._users = self._users, None

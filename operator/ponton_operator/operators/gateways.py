@@ -161,7 +161,7 @@ class Gateways:
             with self._context.reach.minding(namespace):
                 item = await self._api.find(GATEWAYS, namespace, name)
         if item is None:
-            await self._forget(key)
+            await self._forget(key, gone=self._context.reach.serves(namespace))
             return
         self._take(item)
         gateway = self._model(item)
@@ -220,13 +220,13 @@ class Gateways:
                 await known.hands.delete(gateway, action)
                 known.stale(self._clock())
 
-    async def _forget(self, key: str) -> None:
+    async def _forget(self, key: str, *, gone: bool = False) -> None:
         known = self._known.pop(key, None)
         self.queue.forget(key)
         if known is None:
             return
         self._context.metrics.state("portal away", key, 0)
-        await known.looker.close()
+        await (known.looker.leave() if gone else known.looker.close())
         for other, its in self._known.items():
             if its.domain == known.domain:
                 self.queue.add(other)
