@@ -289,6 +289,7 @@ async def test_cannot_be_reached_at_first(fresh: Owner) -> None:
 async def test_phone_was_not_seen_for_long(owner: Owner) -> None:
     """The phone was away for thirteen days: told once while the link goes on."""
     owner.want("Stopped")
+    await owner.hears(Reason.STOPPED)
     await owner.gone()
     with sqlite3.connect(owner.store / "journal.db") as journal:
         journal.execute("UPDATE setting SET value = ? WHERE key = 'phone_seen'", (str(int(time.time()) - 13 * 86400),))

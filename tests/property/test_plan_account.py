@@ -113,8 +113,8 @@ class AccountMachine(RuleBasedStateMachine):
 
     @rule()
     def node_is_lost(self) -> None:
-        """The node does not answer; the process runs on."""
-        self.world.show(*(Process(p.epoch, told=p.told, lost=not p.ended, ended=p.ended) for p in self.world.views[-1]))
+        """The node does not answer; the process runs on. One that has ended before keeps its exit code."""
+        self.world.show(*(replace(p, lost=not p.ended) for p in self.world.views[-1]))
 
     @rule(trouble=st.sampled_from([Own.UNSCHEDULABLE, Own.IMAGE_UNAVAILABLE, Own.CRASH_LOOP, ""]))
     def process_is_stuck(self, trouble: str) -> None:
