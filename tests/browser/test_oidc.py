@@ -132,6 +132,7 @@ async def test_other_settings(
         await page.fill("input[name=name]", "alice")
         await page.click("#yes")
         await expect(page.locator(".owner")).to_have_text(ALICE)
+        await page.wait_for_load_state()  # before the portal ends
 
 
 async def test_a_wrong_secret_is_the_hosts_to_mend(tmp_path: Path, redis: RedisServer, watched: Watched) -> None:
@@ -146,5 +147,6 @@ async def test_a_wrong_secret_is_the_hosts_to_mend(tmp_path: Path, redis: RedisS
         await page.fill("input[name=name]", "alice")
         await page.click("#yes")
         await expect(page.locator(".problem")).to_have_text(words.PROVIDER_WRONG)
+        await page.wait_for_load_state()  # before the portal ends
         assert '"why":"client"' in bed.log.getvalue()
         watched.complaints.clear()
