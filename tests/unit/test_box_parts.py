@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.box import audit, build, cgroups, gomod, leftovers, node, objects, oci, programs, volumes
+from tests.cluster.box import audit, build, cgroups, claims, gomod, leftovers, node, objects, oci, programs, volumes
 from tests.cluster.box.api import Object
 from tests.cluster.box.layout import API_SERVICE, NODE_ADDRESS, Folder, Options
 
@@ -120,6 +120,20 @@ def test_every_configuration_of_the_node_is_of_its_folder() -> None:
 def test_paths_of_sockets_are_short_enough_for_the_longest_name() -> None:
     """A socket's path has 107 bytes at most."""
     assert len(str(Folder.of("x" * 20).containerd)) < 100
+
+
+def test_a_claim_among_fake_nodes_is_bound_to_a_volume_of_its_own() -> None:
+    """The scheduler looks for the name and the note; a claim that is bound or that goes waits for nothing."""
+    claim = waiting_claim()
+    assert claims.waits(claim)
+    volume = claims.volume_for(claim)
+    found = claims.bound(claim, volume["metadata"]["name"])
+    assert claim["metadata"]["uid"] == volume["spec"]["claimRef"]["uid"]
+    assert volume["metadata"]["name"] == found["spec"]["volumeName"]
+    assert found["metadata"]["annotations"]["pv.kubernetes.io/bind-completed"] == "yes"
+    assert claim["metadata"]["annotations"].items() <= found["metadata"]["annotations"].items()
+    assert not claims.waits(found)
+    assert not claims.waits({**claim, "metadata": {**claim["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}})
 
 
 def test_fake_nodes_beside_a_real_one_are_for_those_who_want_them() -> None:

@@ -66,7 +66,7 @@ class First:
         self._start("kube-controller-manager", programs.controller_manager(folder, fake_nodes=only_fake))
         self._start("kube-scheduler", programs.scheduler(folder))
         self._api().create(objects.STORAGE_CLASSES, objects.storage_class())
-        self._loop("volumes")
+        self._loop("claims" if only_fake else "volumes")
 
     def _node(self) -> None:
         root = self._folder.root

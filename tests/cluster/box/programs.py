@@ -99,7 +99,7 @@ def audit_policy() -> dict[str, object]:
     }
 
 
-# Controllers that have nothing to do where nodes are fake, and yet look at every pod or volume.
+# Controllers that have nothing to do where nodes are fake, and yet look at every pod or volume (`claims` binds them).
 _IDLE: Final = (
     "cronjob-controller",
     "daemonset-controller",
@@ -107,6 +107,7 @@ _IDLE: Final = (
     "horizontal-pod-autoscaler-controller",
     "job-controller",
     "persistentvolume-attach-detach-controller",
+    "persistentvolume-binder-controller",
     "persistentvolume-expander-controller",
     "replicationcontroller-controller",
     "resourceclaim-controller",

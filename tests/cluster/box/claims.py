@@ -1,0 +1,71 @@
+"""Binds claims where every node is fake, in place of the controller; a loop of the box, `python -m … FOLDER`.
+
+Nobody opens these volumes: two writes for each claim, where provisioning and binding for real take a dozen calls of
+three programs, which would be the most expensive part of a test that starts thousands of pods.
+"""
+
+import sys
+from pathlib import Path
+
+from tests.cluster.box.api import Api, Object, Refused
+from tests.cluster.box.layout import Folder
+from tests.cluster.box.loops import Picture
+
+_CLAIMS = "/api/v1/persistentvolumeclaims"
+_VOLUMES = "/api/v1/persistentvolumes"
+_BOUND = "pv.kubernetes.io/bind-completed"  # what the scheduler looks for, beside the volume's name
+_CONFLICT = 409
+
+
+def waits(claim: Object) -> bool:
+    """Whether a claim has no volume yet, and shall have one."""
+    return "volumeName" not in claim["spec"] and "deletionTimestamp" not in claim["metadata"]
+
+
+def volume_for(claim: Object) -> Object:
+    """A volume of a claim's own, on no node in particular."""
+    meta, spec = claim["metadata"], claim["spec"]
+    name = f"pvc-{meta['uid']}"
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": name},
+        "spec": {
+            "accessModes": spec["accessModes"],
+            "capacity": {"storage": spec["resources"]["requests"]["storage"]},
+            "claimRef": {key: meta[key] for key in ("namespace", "name", "uid")},
+            "hostPath": {"path": f"/nowhere/{name}"},
+            "storageClassName": spec.get("storageClassName", ""),
+        },
+    }
+
+
+def bound(claim: Object, volume: str) -> Object:
+    """The claim as it is once it has that volume."""
+    meta, spec = claim["metadata"], claim["spec"]
+    notes = {**meta.get("annotations", {}), _BOUND: "yes"}
+    kind = {"apiVersion": "v1", "kind": "PersistentVolumeClaim"}  # which an entry of a list does not say
+    return {**kind, **claim, "metadata": {**meta, "annotations": notes}, "spec": {**spec, "volumeName": volume}}
+
+
+def run(folder: Folder) -> None:
+    """Bind claims until killed; volumes stay when their claims go, for the box goes with them."""
+    api = Api(folder.pki)
+    picture = Picture(folder.pki, {"claims": _CLAIMS})
+    while True:
+        for kind, key in picture.next():
+            claim = picture.objects[kind][key]
+            if not waits(claim):
+                continue
+            volume = volume_for(claim)
+            api.create(_VOLUMES, volume)
+            path = f"/api/v1/namespaces/{key[0]}/persistentvolumeclaims/{key[1]}"
+            try:
+                api.call("PUT", path, bound(claim, volume["metadata"]["name"]))
+            except Refused as refused:
+                if refused.code != _CONFLICT:  # the scheduler was first, and its change comes to us
+                    raise
+
+
+if __name__ == "__main__":
+    run(Folder(Path(sys.argv[1])))
