@@ -1,8 +1,8 @@
 """How fast this machine is, so that musts in seconds mean the same everywhere. Used by the benches of rates and CPU.
 
 The musts were set where a message through a bare neonize client and its echo took REFERENCE milliseconds. The same is
-measured in each run, in the middle of what is measured; where it takes twice as long, half the rate and twice the CPU
-time are asked for. Raw figures stay as they are, and a faster machine gets no harder musts.
+measured in each run (`latency.echoes`); where it takes twice as long, half the rate and twice the CPU time are asked
+for. Raw figures stay as they are, and a faster machine gets no harder musts.
 """
 
 from dataclasses import dataclass
@@ -15,32 +15,30 @@ REFERENCE: Final = 5.8  # milliseconds, p50 of 500: neonize 0.5.2, two cores, a 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What a message out and one back took a bare client, in milliseconds (p50 each)."""
+    """What a message out and its echo took a bare client, in milliseconds (p50)."""
 
-    out: float
-    back: float
+    round_trip: float
 
     @property
     def factor(self) -> float:
         """How many times slower than the reference; never below 1.
 
-        >>> Pace(5.8, 5.8).factor, Pace(1.0, 1.0).factor
+        >>> Pace(11.6).factor, Pace(2.0).factor
         (2.0, 1.0)
         """
-        return max(1.0, (self.out + self.back) / REFERENCE)
+        return max(1.0, self.round_trip / REFERENCE)
 
     def figures(self) -> dict[str, float]:
         """Give what is written down."""
         return {
-            "bare_out_p50_ms": round(self.out, 2),
-            "bare_in_p50_ms": round(self.back, 2),
+            "bare_round_trip_p50_ms": round(self.round_trip, 2),
             "reference_ms": REFERENCE,
             "factor": round(self.factor, 2),
         }
 
     def line(self) -> Line:
         """Tell it in the table."""
-        took = f"{self.out + self.back:.1f} ms: {self.factor:.2f} x"
+        took = f"{self.round_trip:.1f} ms: {self.factor:.2f} x"
         return Line("pace: round trip of a bare client", f"{REFERENCE:g} ms = 1", took, met=True)
 
     def at_least(self, figure: str, limit: float, measured: float, unit: str) -> Line:

@@ -147,13 +147,17 @@ class AccountHandle:
         """Switch the phone off or on; what arrives meanwhile waits."""
         await self._post("power", on=on)
 
-    async def inbox(self, since: int = 0, wait: float = 0, kinds: str = "") -> list[Json]:
+    async def inbox(
+        self, since: int = 0, wait: float = 0, kinds: str = "", *, count: int = 1, details: bool = True
+    ) -> list[Json]:
         """What the phone saw after record `since`, of some kinds (`message,receipt`) or all.
 
-        Waits up to `wait` seconds for the first. A record has n, at, kind and what belongs to the kind; a message
-        id, from, device, chat, from_me, text, type, edit, enc, asked (times it was asked for again) and message.
+        Waits up to `wait` seconds until there are `count`. A record has n, at, kind and what belongs to the kind; a
+        message id, from, device, chat, from_me, text, type, edit, enc, asked (times it was asked for again) and, with
+        `details`, message.
         """
-        answer = await self._call("GET", "inbox", {"since": since, "wait": wait, "kinds": kinds})
+        query = {"since": since, "wait": wait, "kinds": kinds, "count": count, "details": int(details)}
+        answer = await self._call("GET", "inbox", query)
         return list(answer["records"])
 
     async def wait_for(self, kind: str, *, since: int = 0, patience: float = PATIENCE, **fields: Any) -> Json:  # noqa: ANN401

@@ -27,7 +27,7 @@ BAD = {
     "pss_after_messages_mib": 60.1,
     "contacts_lost_in_kills": 1,
 }
-USUAL = Pace(REFERENCE / 2, REFERENCE / 2)
+USUAL = Pace(REFERENCE)
 
 
 def test_all_that_is_just_reached_is_met() -> None:
@@ -43,5 +43,5 @@ def test_each_figure_can_miss(name: str) -> None:
 
 def test_memory_knows_no_pace() -> None:
     """A slower machine makes rates and times easier; what is kept, in memory or for good, is the same everywhere."""
-    missed = [line.figure for line in judged(BAD, Pace(REFERENCE, REFERENCE)) if not line.met]
+    missed = [line.figure for line in judged(BAD, Pace(2 * REFERENCE)) if not line.met]
     assert ["core: 200 contacts after 60 kills", "core: PSS after messages"] == missed

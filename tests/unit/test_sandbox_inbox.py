@@ -1,8 +1,13 @@
 """The inbox: numbers, the long poll, and its bound."""
 
 import asyncio
+from types import SimpleNamespace
 
+from tests.sandbox.control import owner
+from tests.sandbox.control.fields import Fields
 from tests.sandbox.phones.inbox import LIMIT, Inbox, Json
+
+ASKED = ("since", "wait", "kinds", "limit", "count", "details")
 
 
 def test_numbers_records_and_gives_those_after_one() -> None:
@@ -26,6 +31,8 @@ def test_makes_details_only_when_read() -> None:
 
     inbox = Inbox()
     inbox.add(0, "message", detail)
+    assert [] == asked
+    assert {"n": 1, "at": 0, "kind": "message"} == inbox.since(0)[0].as_json(details=False)
     assert [] == asked
     assert {"message": {}}.items() <= inbox.since(0)[0].as_json().items()
     assert [1] == asked
@@ -60,3 +67,32 @@ async def test_waits_no_longer_than_told_and_leaves_nothing_behind() -> None:
     reader.cancel()
     await asyncio.gather(reader, return_exceptions=True)
     assert inbox._bell.waiting == []
+
+
+async def test_answers_once_when_there_are_enough() -> None:
+    """A reader who knows how many come is woken once: of the kinds asked for, with the number to go on from."""
+    phone = SimpleNamespace(inbox=Inbox())
+    fields = Fields({"wait": 30, "kinds": "message", "count": 2, "details": 0}, ASKED)
+    reader = asyncio.create_task(owner.inbox(None, phone, fields))  # type: ignore[arg-type]  # its inbox is what is read
+    for kind in ("message", "receipt", "message"):
+        await asyncio.sleep(0)
+        assert not reader.done()
+        phone.inbox.add(0, kind)
+    answer = await reader
+    assert [1, 3] == [record["n"] for record in answer["records"]]  # type: ignore[attr-defined]
+    assert answer["last"] == 3
+
+
+async def test_gives_out_what_there_is_when_the_time_is_over() -> None:
+    """Fewer than were asked for, and never more than the limit; what was left is found after `last`."""
+    phone = SimpleNamespace(inbox=Inbox())
+    for kind in ("message", "receipt", "message", "message"):
+        phone.inbox.add(0, kind)
+
+    async def asked(**given: object) -> tuple[list[int], object]:
+        answer = await owner.inbox(None, phone, Fields(given, ASKED))  # type: ignore[arg-type]
+        return [record["n"] for record in answer["records"]], answer["last"]  # type: ignore[attr-defined]
+
+    assert ([1, 3, 4], 4) == await asked(kinds="message", count=9, wait=0.01)
+    assert ([1, 3], 3) == await asked(kinds="message", limit=2, count=9)
+    assert ([4], 4) == await asked(kinds="message", since=3)

@@ -73,7 +73,7 @@ PHONE_ROUTES = [
     PhoneRoute("POST", "/subscriptions", owner.subscribe, "to"),
     PhoneRoute("POST", "/power", owner.power, "on"),
     PhoneRoute("POST", "/state", owner.app_state, "collection index value version removed"),
-    PhoneRoute("GET", "/inbox", owner.inbox, "since wait kinds limit"),
+    PhoneRoute("GET", "/inbox", owner.inbox, "since wait kinds limit count details"),
 ]
 
 

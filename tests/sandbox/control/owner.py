@@ -5,7 +5,6 @@ Unknown or ValueError with a sentence for the caller.
 """
 
 import asyncio
-from itertools import islice
 
 from google.protobuf import json_format
 
@@ -15,7 +14,7 @@ from tests.sandbox.node import JID
 from tests.sandbox.passkeys import Passkey, from_url_safe
 from tests.sandbox.phones import content
 from tests.sandbox.phones.appstate import Mutation
-from tests.sandbox.phones.inbox import LIMIT, Json
+from tests.sandbox.phones.inbox import LIMIT, Json, Record
 from tests.sandbox.phones.line import PhoneError
 from tests.sandbox.phones.phone import Phone
 from tests.sandbox.phones.reception import RECEIPTS, Habits
@@ -224,21 +223,25 @@ async def app_state(_house: House, phone: Phone, fields: Fields) -> None:
 
 
 async def inbox(_house: House, phone: Phone, fields: Fields) -> Json:
-    """The records after number `since`, of some kinds only; waits up to `wait` seconds for the first one.
+    """The records after number `since`, of some kinds only; waits up to `wait` seconds until there are `count`.
 
-    `last` is where to go on: the number of the last record that was looked at.
+    `last` is where to go on: the number of the last record that was looked at. With `details` 0 a record says what it
+    always says, and not what takes time to write (a message's content as JSON).
     """
     since, limit = fields.count("since", 0), fields.count("limit", LIMIT, least=1)
+    enough, details = min(limit, fields.count("count", 1, least=1)), bool(fields.count("details", 1))
     kinds = set(filter(None, fields.text("kinds", "").split(",")))
     loop = asyncio.get_running_loop()
     deadline = loop.time() + min(fields.number("wait", 0), MAX_WAIT)
+    found: list[Record] = []
     while True:
         seen = await phone.inbox.wait(since, max(deadline - loop.time(), 0))
-        found = list(islice((r for r in seen if not kinds or r.kind in kinds), limit))
-        if found or loop.time() >= deadline:
-            last = found[-1].n if len(found) == limit else seen[-1].n if seen else since
-            return {"records": [record.as_json() for record in found], "last": last}
+        found += [record for record in seen if not kinds or record.kind in kinds]
         since = seen[-1].n if seen else since
+        if len(found) >= enough or loop.time() >= deadline:
+            kept = found[:limit]
+            last = kept[-1].n if len(kept) == limit else since
+            return {"records": [record.as_json(details=details) for record in kept], "last": last}
 
 
 def _to(house: House, fields: Fields) -> JID:

@@ -26,9 +26,9 @@ class Record:
     fields: Json
     detail: Callable[[], Json] | None = None
 
-    def as_json(self) -> Json:
+    def as_json(self, *, details: bool = True) -> Json:
         """The record as the control API gives it out."""
-        extra = self.detail() if self.detail else {}
+        extra = self.detail() if self.detail and details else {}
         return {"n": self.n, "at": self.at, "kind": self.kind, **self.fields, **extra}
 
 
