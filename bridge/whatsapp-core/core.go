@@ -78,7 +78,7 @@ func myself(device *store.Device) object {
 
 // newClient makes a client as this bridge wants it; docs/whatsapp-core.md says why for each switch.
 func newClient(device *store.Device, way *http.Client) *whatsmeow.Client {
-	remember(device)
+	overlay(device)
 	client := whatsmeow.NewClient(device, logger())
 	client.SetWebsocketHTTPClient(way)
 	client.SetPreLoginHTTPClient(way)

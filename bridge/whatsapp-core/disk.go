@@ -118,13 +118,15 @@ type connection struct {
 
 func (c *connection) Unwrap() driver.Conn { return c.sqlite }
 
-func (c *connection) ExecContext(_ context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+func (c *connection) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	prepared, err := c.take(query)
 	if err != nil {
 		return nil, err
 	}
 	defer c.give(query, prepared)
-	defer c.disk.committed.Add(1)
+	if ctx.Value(later{}) == nil {
+		defer c.disk.committed.Add(1)
+	}
 	return prepared.ExecContext(context.Background(), args)
 }
 

@@ -29,7 +29,7 @@ func (c *core) heard(client *whatsmeow.Client, event any) bool {
 	said := frameOf(event)
 	switch event.(type) {
 	case *events.PairSuccess: // the device has got its stores, and no message has come yet
-		remember(client.Store)
+		overlay(client.Store)
 	case *events.Connected:
 		said["d"] = myself(client.Store)
 		c.linked(client.Store.GetJID())
@@ -41,5 +41,7 @@ func (c *core) heard(client *whatsmeow.Client, event any) bool {
 		c.wire.tell(said)
 		return true
 	}
+	// The disk gets what whatsmeow has committed while the shard waits for its own journal; WhatsApp hears after both.
+	go func() { _ = c.container.disk.settle() }() // who writes to WhatsApp asks again, and takes an error seriously
 	return c.wire.hold(said)
 }

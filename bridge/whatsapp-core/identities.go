@@ -16,10 +16,11 @@ type identities struct {
 	known map[string][32]byte
 }
 
-// remember lays it over a device's store, once that has one.
-func remember(device *store.Device) {
+// overlay lays it, and `buffer`, over a device's stores, once that has them.
+func overlay(device *store.Device) {
 	if _, is := device.Identities.(*identities); !is && device.Identities != nil {
 		device.Identities = &identities{IdentityStore: device.Identities, known: map[string][32]byte{}}
+		device.EventBuffer = &buffer{EventBuffer: device.EventBuffer}
 	}
 }
 

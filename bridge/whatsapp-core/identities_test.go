@@ -44,8 +44,8 @@ func (k *kept) DeleteAllIdentities(context.Context, string) error {
 func newIdentities() (*identities, *kept) {
 	below := &kept{keys: map[string][32]byte{}}
 	device := &store.Device{Identities: below}
-	remember(device)
-	remember(device) // once is enough
+	overlay(device)
+	overlay(device) // once is enough
 	return device.Identities.(*identities), below
 }
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
+from ponton_bridge.model.reads import modest
 from ponton_bridge.model.serial import split
 from ponton_bridge.model.xml import COMPONENT
 
@@ -86,6 +87,7 @@ class Connection(XMLStream):
     def connection_made(self, transport: asyncio.BaseTransport, send_event: bool = True) -> None:  # noqa: ARG002, FBT001, FBT002 - the library's interface
         """Open the stream."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type: TCP and TLS both are
+        modest(transport)
         self.transport = transport
         self.writable.set()
         self.init_parser()

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from ponton_bridge.model.reads import modest
+
 MAX_FRAME: Final = 32 << 20  # bytes; the core's own bound
 HEAD: Final = 4  # bytes
 PING_EVERY: Final = 2.5  # seconds
@@ -57,6 +59,7 @@ class Child:
         """Start it and pass on what it says until it ends; gives its exit code. Raises OSError when it cannot start."""
         ours, theirs = socket.socketpair()
         reader, self._writer = await asyncio.open_connection(sock=ours)
+        modest(self._writer.transport)
         try:
             process = self._process = await asyncio.create_subprocess_exec(
                 *self._command,
