@@ -275,3 +275,18 @@ def test_what_changed_on_the_machine_is_named() -> None:
     after = {"interface lo": "", "interface cni0": "", "sysctl a": "1"}
     assert ["gone: interface old", "new: interface cni0", "sysctl a: 0 -> 1"] == leftovers.changed(before, after)
     assert [] == leftovers.changed(before, dict(before))
+
+
+def test_a_foreign_line_is_changed_only_where_it_is_known(tmp_path: Path) -> None:
+    """Another version of the file is not guessed at; a change makes another program."""
+    change = build.Change("a.go", "old\n", "new\n")
+    path = tmp_path / "a.go"
+    path.write_text("one\nold\ntwo\n")
+    path.chmod(0o444)
+    build.changed(path, change)
+    assert path.read_text() == "one\nnew\ntwo\n"
+    with pytest.raises(build.BuildFailed, match=r"a\.go"):
+        build.changed(path, change)
+    plain = build.Foreign("example.org/x/cmd/x", "v1")
+    assert build.digest(plain) != build.digest(build.Foreign("example.org/x/cmd/x", "v1", change=change))
+    assert plain.module == "example.org/x"
