@@ -1,5 +1,6 @@
 """The accounts operator against an API server in memory: starts, ends, troubles, and what each costs in writes."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -7,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from ponton_operator.cluster import kube_shards
+from ponton_operator.cluster import kube_runtime, kube_shards
+from ponton_operator.cluster.coordination import Coordination
 from ponton_operator.cluster.kube_api import KubeApi
 from ponton_operator.plan import deletion
 from ponton_operator.plan.values import Step
@@ -129,6 +131,30 @@ async def test_a_restarted_operator_writes_nothing(here: Town) -> None:
     await here.settle()
     assert before == len(here.written())
     assert 1 == len(here.pods())
+
+
+async def test_nothing_is_planned_before_all_shards_were_heard_of(here: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of thousands the heartbeats come one page after the other: nobody is told to start who has run all the time."""
+    await here.start()
+    await started(here)
+    before, read = len(here.written()), asyncio.Event()
+
+    class Slow(Coordination):
+        async def run(self) -> None:
+            await read.wait()
+            here.tell("Connected", paired=1)
+            self.looked.set()
+            await super().run()
+
+    monkeypatch.setattr(kube_runtime, "Coordination", Slow)
+    restarting = asyncio.create_task(here.restart())
+    await asyncio.wait([restarting], timeout=0.5)
+    assert not restarting.done()
+    read.set()
+    await restarting
+    await here.settle()
+    assert before == len(here.written())
+    assert "Connected" == here.reason()
 
 
 async def test_a_crash_restarts_in_place_and_costs_nothing(here: Town) -> None:

@@ -219,12 +219,24 @@ async def test_heartbeats_are_looked_at_page_by_page(redis: RedisServer, monkeyp
         for name in names:
             successor.redis.keep(name, 7)
         async with successor.open():
-            await until(lambda: set(names) == {state.account for state in successor.heard})
+            await asyncio.wait_for(successor.redis.looked.wait(), 10)
+            assert set(names) == {state.account for state in successor.heard}
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         for shard in shards.values():
             await shard.release()
+
+
+async def test_nobody_waits_for_the_heartbeats_of_a_redis_that_is_away(redis: RedisServer) -> None:
+    """What it cannot tell is planned without it."""
+    await redis.stop()
+    ears = Ears(redis.url)
+    ears.redis.keep("acc-1", 7)
+    async with ears.open():
+        await asyncio.wait_for(ears.redis.looked.wait(), 10)
+        assert ears.redis.away
+    assert [] == ears.heard
 
 
 async def test_unlinking_says_what_was_wrong(redis: RedisServer) -> None:

@@ -48,6 +48,7 @@ class Coordination:
         self._telling = asyncio.Lock()  # so that nothing is added to what was just removed
         self._unsaved = False  # users were made that a restart of Redis would lose
         self.away = True  # until the first answer
+        self.looked = asyncio.Event()  # the heartbeats of all that run were asked for once
         self.users = True  # whether Redis lets us make users
 
     def shard_url(self, account: str, epoch: int) -> str:
@@ -168,16 +169,14 @@ class Coordination:
 
     async def _sweep(self) -> None:
         """Look now and then at what a short absence of Redis, which nobody noticed, may have cost; a page at a time."""
-        due, pause = (
-            list(self._users),
-            0.0,
-        )  # all at once at the start: of thousands the stream keeps the last ones only
+        # All at once at the start: of thousands of shards the stream keeps the last states only.
+        due, pause = list(self._users), 0.0
         while True:
             await asyncio.sleep(pause)
             page, due = due[:PAGE], due[PAGE:]
             if not due:
                 due, pause = list(self._users), SWEEP
-            with suppress(HostError):
+            try:
                 for account, beat in (await self._door.heartbeats(page)).items():
                     self._told(_state(account, beat))
                 some = next(iter(self._users), None)
@@ -186,6 +185,10 @@ class Coordination:
                 if self._unsaved:  # now and then, not for each: the whole file is written
                     self._unsaved = False
                     await self._door.save_users()
+            except HostError:
+                self.looked.set()  # nobody shall wait until it is back
+            if pause:
+                self.looked.set()
 
 
 def _state(account: str, beat: Heartbeat) -> StateChange:

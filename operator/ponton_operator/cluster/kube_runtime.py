@@ -32,6 +32,7 @@ from ponton_operator.resources.account import BridgeAccount
 from ponton_operator.resources.base import is_paused
 from ponton_operator.resources.gateway import BridgeGateway
 
+FIRST_LOOK: Final = 20.0  # seconds for the heartbeats of all shards; those of 10,000 take some 5
 KEEP: Final = 5.0  # seconds between looks at secrets that cannot be read, at the rollout, at figures
 MANY: Final = 500  # accounts; for each further so many a look at the rollout, which reads all of them, comes KEEP later
 RELOAD: Final = 60.0  # seconds after which secrets that could be read are looked at again
@@ -82,8 +83,9 @@ class KubeRuntime:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """Begin: connect, and plan everything that was taken in."""
+        """Begin: connect, look at what runs, and plan everything that was taken in."""
         await self._connect()
+        await self._look()
         self._keeping = asyncio.get_running_loop().create_task(self._keep())
         self._opened = True
         self.touch_all()
@@ -132,6 +134,13 @@ class KubeRuntime:
         self._shared.metrics.plan("account", result, seconds)
         if result == Forbidden.__name__:
             self._shared.doubt(self._namespace)
+
+    async def _look(self) -> None:
+        """Hear of all shards before anything is planned: of one not heard of yet it would be told that it starts."""
+        if self.shards.coordination:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FIRST_LOOK):
+                    await self.shards.coordination.looked.wait()
 
     def _record(self, name: str, happening: Happening) -> None:
         if self.shards.coordination:
