@@ -47,7 +47,7 @@ test-cluster: ## On a Kubernetes of our own in private namespaces (as root), or 
 	sh tests/setup-cluster.sh
 	$(RUN) python -m tests.cluster.box build
 	$(RUN) pytest tests/cluster/test_scale.py # alone: it measures
-	$(RUN) pytest tests/cluster --ignore tests/cluster/test_scale.py -n 3 --dist loadfile # most of them wait
+	$(RUN) pytest tests/cluster --ignore tests/cluster/test_scale.py -n 3 --dist loadfile --durations 30 # most of them wait
 
 scale: ## Ten thousand accounts on fake nodes, figures into docs/figures/scale.json; as root, about an hour
 	sh tests/setup-cluster.sh
