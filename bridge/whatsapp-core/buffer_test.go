@@ -11,10 +11,7 @@ import (
 // That a message was acknowledged waits for no disk; that it was decrypted, and everything else, does.
 func TestWhatNeedNotBeOnTheDisk(t *testing.T) {
 	c, _, _ := newTestCore(t)
-	device, err := c.container.GetFirstDevice(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
+	device := deviceOf(t, c.container)
 	save(t, device)
 	overlay(device)
 	ctx, hash := context.Background(), [32]byte{1}

@@ -31,6 +31,16 @@ func newTestCore(t *testing.T) (*core, shard, string) {
 	return newCore(w, container, path), s, path
 }
 
+// deviceOf gives the device of a store, a new one if there is none.
+func deviceOf(t testing.TB, container *storage) *store.Device {
+	t.Helper()
+	device, err := container.GetFirstDevice(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return device
+}
+
 // save makes a device a linked one.
 func save(t testing.TB, device *store.Device) {
 	t.Helper()
@@ -48,10 +58,7 @@ func save(t testing.TB, device *store.Device) {
 // The client is made with every switch that keeps messages safe.
 func TestSwitches(t *testing.T) {
 	c, _, _ := newTestCore(t)
-	device, err := c.container.GetFirstDevice(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
+	device := deviceOf(t, c.container)
 	client := newClient(device, http.DefaultClient)
 	for name, on := range map[string]bool{
 		"SynchronousAck": client.SynchronousAck, "EnableDecryptedEventBuffer": client.EnableDecryptedEventBuffer,
@@ -150,10 +157,7 @@ func TestUncleanEndIsSeen(t *testing.T) {
 // After an unclean end one repair is under way at a time, of the present client, until one has succeeded.
 func TestRepairsOneByOne(t *testing.T) {
 	c, _, path := newTestCore(t)
-	device, err := c.container.GetFirstDevice(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
+	device := deviceOf(t, c.container)
 	present := newClient(device, http.DefaultClient)
 	c.put(present)
 	if c.repairs(present, true) {
@@ -173,10 +177,7 @@ func TestRepairsOneByOne(t *testing.T) {
 // A link that has ended is not opened again while its keys are being deleted.
 func TestKeysOfAnEndedLinkAreWaitedFor(t *testing.T) {
 	c, _, _ := newTestCore(t)
-	device, err := c.container.GetFirstDevice(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
+	device := deviceOf(t, c.container)
 	save(t, device)
 	first, err := c.device()
 	if err != nil || first.ID == nil {
@@ -204,10 +205,7 @@ func TestHello(t *testing.T) {
 // Only what the present client says is heard; messages of one that was let go stay at WhatsApp.
 func TestFormerClientIsNotHeard(t *testing.T) {
 	c, s, _ := newTestCore(t)
-	device, err := c.container.GetFirstDevice(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
+	device := deviceOf(t, c.container)
 	former, present := newClient(device, http.DefaultClient), newClient(device, http.DefaultClient)
 	c.put(former)
 	c.put(present)
@@ -323,10 +321,7 @@ func FuzzCalls(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	device, err := container.GetFirstDevice(context.Background())
-	if err != nil {
-		f.Fatal(err)
-	}
+	device := deviceOf(f, container)
 	save(f, device)
 	c := newCore(newWire(nil), container, filepath.Join(folder, "store.db"))
 	c.client = whatsmeow.NewClient(device, nil)

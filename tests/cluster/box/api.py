@@ -16,7 +16,7 @@ Object = dict[str, Any]
 _TIMEOUT = 10.0  # seconds for one answer
 _SILENCE = 90  # seconds until the server ends a quiet watch; the next one begins with a fresh list
 _MISSING = 404
-_CONFLICT = 409
+CONFLICT = 409
 _FAILED = 400
 
 
@@ -55,7 +55,7 @@ class Api:
         try:
             self.call("POST", path, body)
         except Refused as refused:
-            if refused.code != _CONFLICT:
+            if refused.code != CONFLICT:
                 raise
 
     def delete(self, path: str) -> None:

@@ -133,20 +133,8 @@ def program(name: str) -> Path:
 def _build(source: Ours | Foreign, path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as made:
         environ = {**os.environ, **_ENVIRON}
-        if isinstance(source, Foreign) and source.change:
-            with tempfile.TemporaryDirectory() as copied:
-                folder = Path(shutil.copytree(_sources(source), f"{copied}/sources"))
-                changed(folder / source.change.file, source.change)
-                package = source.package.removeprefix(source.module)
-                line = ["build", "-p", "2", "-ldflags", f"-s -w {source.flags}", "-o", f"{made}/program", f".{package}"]
-                _go(line, str(folder), environ)
-        elif isinstance(source, Foreign):
-            environ["GOBIN"] = made
-            _go(
-                ["install", "-p", "2", "-ldflags", f"-s -w {source.flags}", f"{source.package}@{source.version}"],
-                "/",
-                environ,
-            )
+        if isinstance(source, Foreign):
+            _build_foreign(source, made, environ)
         else:
             folder = HERE / source.folder
             go_mod = (folder / "go.mod").read_text()
@@ -155,6 +143,18 @@ def _build(source: Ours | Foreign, path: Path) -> None:
             _go([*line, source.package], str(folder), environ)
         (built,) = Path(made).iterdir()
         shutil.move(built, path)
+
+
+def _build_foreign(source: Foreign, made: str, environ: dict[str, str]) -> None:
+    flags = ["-p", "2", "-ldflags", f"-s -w {source.flags}"]
+    if source.change is None:
+        _go(["install", *flags, f"{source.package}@{source.version}"], "/", {**environ, "GOBIN": made})
+        return
+    with tempfile.TemporaryDirectory() as copied:
+        folder = shutil.copytree(_sources(source), f"{copied}/sources")
+        changed(Path(folder, source.change.file), source.change)
+        package = source.package.removeprefix(source.module)
+        _go(["build", *flags, "-o", f"{made}/program", f".{package}"], folder, environ)
 
 
 def changed(path: Path, change: Change) -> None:

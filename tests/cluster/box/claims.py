@@ -7,14 +7,12 @@ three programs, which would be the most expensive part of a test that starts tho
 import sys
 from pathlib import Path
 
-from tests.cluster.box.api import Api, Object, Refused
+from tests.cluster.box.api import CONFLICT, Api, Object, Refused
 from tests.cluster.box.layout import Folder
 from tests.cluster.box.loops import Picture
+from tests.cluster.box.objects import CLAIMS, VOLUMES, volume
 
-_CLAIMS = "/api/v1/persistentvolumeclaims"
-_VOLUMES = "/api/v1/persistentvolumes"
 _BOUND = "pv.kubernetes.io/bind-completed"  # what the scheduler looks for, beside the volume's name
-_CONFLICT = 409
 
 
 def waits(claim: Object) -> bool:
@@ -24,46 +22,35 @@ def waits(claim: Object) -> bool:
 
 def volume_for(claim: Object) -> Object:
     """A volume of a claim's own, on no node in particular."""
-    meta, spec = claim["metadata"], claim["spec"]
-    name = f"pvc-{meta['uid']}"
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": name},
-        "spec": {
-            "accessModes": spec["accessModes"],
-            "capacity": {"storage": spec["resources"]["requests"]["storage"]},
-            "claimRef": {key: meta[key] for key in ("namespace", "name", "uid")},
-            "hostPath": {"path": f"/nowhere/{name}"},
-            "storageClassName": spec.get("storageClassName", ""),
-        },
-    }
+    made = volume(claim)
+    made["spec"]["hostPath"] = {"path": f"/nowhere/{made['metadata']['name']}"}
+    return made
 
 
-def bound(claim: Object, volume: str) -> Object:
+def bound(claim: Object, name: str) -> Object:
     """The claim as it is once it has that volume."""
     meta, spec = claim["metadata"], claim["spec"]
     notes = {**meta.get("annotations", {}), _BOUND: "yes"}
     kind = {"apiVersion": "v1", "kind": "PersistentVolumeClaim"}  # which an entry of a list does not say
-    return {**kind, **claim, "metadata": {**meta, "annotations": notes}, "spec": {**spec, "volumeName": volume}}
+    return {**kind, **claim, "metadata": {**meta, "annotations": notes}, "spec": {**spec, "volumeName": name}}
 
 
 def run(folder: Folder) -> None:
     """Bind claims until killed; volumes stay when their claims go, for the box goes with them."""
     api = Api(folder.pki)
-    picture = Picture(folder.pki, {"claims": _CLAIMS})
+    picture = Picture(folder.pki, {"claims": CLAIMS})
     while True:
         for kind, key in picture.next():
             claim = picture.objects[kind][key]
             if not waits(claim):
                 continue
-            volume = volume_for(claim)
-            api.create(_VOLUMES, volume)
+            made = volume_for(claim)
+            api.create(VOLUMES, made)
             path = f"/api/v1/namespaces/{key[0]}/persistentvolumeclaims/{key[1]}"
             try:
-                api.call("PUT", path, bound(claim, volume["metadata"]["name"]))
+                api.call("PUT", path, bound(claim, made["metadata"]["name"]))
             except Refused as refused:
-                if refused.code != _CONFLICT:  # the scheduler was first, and its change comes to us
+                if refused.code != CONFLICT:  # the scheduler was first, and its change comes to us
                     raise
 
 

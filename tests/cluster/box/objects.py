@@ -5,6 +5,8 @@ from tests.cluster.box.layout import DNS_SERVICE, DOMAIN, NODE
 
 STORAGE_CLASSES = "/apis/storage.k8s.io/v1/storageclasses"
 NODES = "/api/v1/nodes"
+CLAIMS = "/api/v1/persistentvolumeclaims"
+VOLUMES = "/api/v1/persistentvolumes"
 DNS_DEPLOYMENT = "/apis/apps/v1/namespaces/kube-system/deployments/coredns"
 PROVISIONER = "ponton.im/box"
 DNS_IMAGE = "localhost/coredns:1"
@@ -32,6 +34,28 @@ def storage_class() -> Object:
         "provisioner": PROVISIONER,
         "reclaimPolicy": "Delete",
         "volumeBindingMode": "WaitForFirstConsumer",
+    }
+
+
+def volume(claim: Object) -> Object:
+    """A volume of a claim's own; where it is remains to be said (see `volumes` and `claims`)."""
+    meta, spec = claim["metadata"], claim["spec"]
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": f"pvc-{meta['uid']}"},
+        "spec": {
+            "accessModes": spec["accessModes"],
+            "capacity": {"storage": spec["resources"]["requests"]["storage"]},
+            "claimRef": {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "namespace": meta["namespace"],
+                "name": meta["name"],
+                "uid": meta["uid"],
+            },
+            "storageClassName": spec.get("storageClassName", ""),
+        },
     }
 
 

@@ -11,10 +11,8 @@ from pathlib import Path
 from tests.cluster.box.api import Api, Object
 from tests.cluster.box.layout import Folder
 from tests.cluster.box.loops import Picture, key_of
-from tests.cluster.box.objects import PROVISIONER
+from tests.cluster.box.objects import CLAIMS, PROVISIONER, VOLUMES, volume
 
-_CLAIMS = "/api/v1/persistentvolumeclaims"
-_VOLUMES = "/api/v1/persistentvolumes"
 _WAITS_FOR = "volume.kubernetes.io/storage-provisioner"
 _NODE = "volume.kubernetes.io/selected-node"
 _BY = "pv.kubernetes.io/provisioned-by"
@@ -26,28 +24,15 @@ def volume_for(claim: Object, folder: Path) -> Object | None:
     notes = meta.get("annotations", {})
     if notes.get(_WAITS_FOR) != PROVISIONER or _NODE not in notes or spec.get("volumeName"):
         return None
-    name = f"pvc-{meta['uid']}"
+    made = volume(claim)
     here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [notes[_NODE]]}
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": name, "annotations": {_BY: PROVISIONER}},
-        "spec": {
-            "accessModes": spec["accessModes"],
-            "capacity": {"storage": spec["resources"]["requests"]["storage"]},
-            "claimRef": {
-                "apiVersion": "v1",
-                "kind": "PersistentVolumeClaim",
-                "namespace": meta["namespace"],
-                "name": meta["name"],
-                "uid": meta["uid"],
-            },
-            "local": {"path": str(folder / name)},
-            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
-            "persistentVolumeReclaimPolicy": "Delete",
-            "storageClassName": spec.get("storageClassName", ""),
-        },
+    made["metadata"]["annotations"] = {_BY: PROVISIONER}
+    made["spec"] |= {
+        "local": {"path": str(folder / made["metadata"]["name"])},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
+        "persistentVolumeReclaimPolicy": "Delete",
     }
+    return made
 
 
 def released(volume: Object) -> bool:
@@ -61,7 +46,7 @@ def run(folder: Folder) -> None:
     """Serve claims until killed."""
     folder.volumes.mkdir(exist_ok=True)
     api = Api(folder.pki)
-    picture = Picture(folder.pki, {"claims": _CLAIMS, "volumes": _VOLUMES})
+    picture = Picture(folder.pki, {"claims": CLAIMS, "volumes": VOLUMES})
     while True:
         # What has changed only: to look at thousands each time would cost a core.
         for kind, key in picture.next():
@@ -69,12 +54,12 @@ def run(folder: Folder) -> None:
             if kind == "volumes":
                 if released(found):
                     shutil.rmtree(found["spec"]["local"]["path"], ignore_errors=True)
-                    api.delete(f"{_VOLUMES}/{found['metadata']['name']}")
+                    api.delete(f"{VOLUMES}/{found['metadata']['name']}")
                 continue
             made = volume_for(found, folder.volumes)
             if made and key_of(made) not in picture.objects["volumes"]:
                 Path(made["spec"]["local"]["path"]).mkdir(exist_ok=True)
-                api.create(_VOLUMES, made)
+                api.create(VOLUMES, made)
 
 
 if __name__ == "__main__":
