@@ -1,7 +1,9 @@
 """The cluster in a box itself: what the other tests of this folder rely on."""
 
+import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from tests.cluster.box.box import Box, BoxFailed
 from tests.cluster.box.layout import METADATA_ADDRESS, NODE, NODE_ADDRESS, PUBLIC_ADDRESS, Folder, Options
 from tests.cluster.box.leftovers import of_box
 from tests.cluster.conftest import Boxes
+from tests.cluster.quick import api_of
 from tests.cluster.reach import Cluster, Object, until
 
 _XMPP = 5222  # one of the two ports that WhatsApp listens on
@@ -51,6 +54,28 @@ def test_the_audit_log_shows_who_called_and_leaves_out_the_box_itself(api_cluste
         as_admin = audit.counted(audit.calls(log, before), "kubernetes-admin")
     assert 1 == as_admin["create", "configmaps"]
     assert {} == audit.counted(audit.calls(log), "ponton-box")
+
+
+def test_the_client_of_a_box_keeps_its_connection_and_takes_a_new_one_when_it_was_closed(
+    api_cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new one costs more than most calls, and the server may close it at any time."""
+    opened: list[http.client.HTTPSConnection] = []
+    connect = http.client.HTTPSConnection.connect
+
+    def connected(it: http.client.HTTPSConnection) -> None:
+        opened.append(it)
+        connect(it)
+
+    monkeypatch.setattr(http.client.HTTPSConnection, "connect", connected)
+    api = api_of(api_cluster)
+    api.get("/version")
+    api.get("/version")
+    assert 1 == len(opened)
+    opened[0].sock.shutdown(socket.SHUT_RDWR)
+    assert api.get("/version")["gitVersion"]
+    assert 2 == len(opened)
+    opened[1].close()
 
 
 def test_a_second_box_of_the_same_name_is_refused(api_cluster: Cluster) -> None:

@@ -3,6 +3,7 @@
 Not a product's client: it asks, creates, and watches. One instance a thread.
 """
 
+import contextlib
 import http.client
 import json
 import ssl
@@ -15,7 +16,7 @@ from tests.cluster.box.layout import API_PORT
 Object = dict[str, Any]
 _TIMEOUT = 10.0  # seconds for one answer
 _SILENCE = 90  # seconds until the server ends a quiet watch; the next one begins with a fresh list
-_MISSING = 404
+MISSING = 404
 CONFLICT = 409
 _FAILED = 400
 
@@ -35,15 +36,29 @@ class Api:
         self._context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
         self._context.load_cert_chain(pki / f"{user}.crt", pki / f"{user}.key")
         self._port = port
+        self._kept: http.client.HTTPSConnection | None = None
 
     def call(self, method: str, path: str, body: Object | None = None, kind: str = "application/json") -> Object:
-        """One request and its JSON answer; raises Refused, or OSError when the server is away."""
-        connection = self._connection(_TIMEOUT)
+        """One request and its JSON answer; raises Refused, or OSError when the server is away.
+
+        The connection is kept, for a new one costs more than most calls; it is asked anew if that one was closed
+        meanwhile, so a write may be done twice, which the server's versions and names tell.
+        """
+        kept, self._kept = self._kept, None
+        if kept:
+            with contextlib.suppress(ConnectionResetError, BrokenPipeError, ssl.SSLEOFError):
+                return self._asked(kept, method, path, body, kind)
+        return self._asked(self._connection(_TIMEOUT), method, path, body, kind)
+
+    def _asked(
+        self, connection: http.client.HTTPSConnection, method: str, path: str, body: Object | None, kind: str
+    ) -> Object:
         try:
-            answer = self._ask(connection, method, path, body, kind)
-            text = answer.read()
-        finally:
+            text = self._ask(connection, method, path, body, kind).read()
+        except BaseException:
             connection.close()
+            raise
+        self._kept = connection
         return json.loads(text) if text[:1] == b"{" else {"text": text.decode()}
 
     def get(self, path: str) -> Object:
@@ -63,7 +78,7 @@ class Api:
         try:
             self.call("DELETE", path)
         except Refused as refused:
-            if refused.code != _MISSING:
+            if refused.code != MISSING:
                 raise
 
     def watch(self, path: str) -> Iterator[tuple[str, Object]]:

@@ -7,7 +7,7 @@ three programs, which would be the most expensive part of a test that starts tho
 import sys
 from pathlib import Path
 
-from tests.cluster.box.api import CONFLICT, Api, Object, Refused
+from tests.cluster.box.api import CONFLICT, MISSING, Api, Object, Refused
 from tests.cluster.box.layout import Folder
 from tests.cluster.box.loops import Picture
 from tests.cluster.box.objects import CLAIMS, VOLUMES, volume
@@ -50,8 +50,8 @@ def run(folder: Folder) -> None:
             try:
                 api.call("PUT", path, bound(claim, made["metadata"]["name"]))
             except Refused as refused:
-                if refused.code != CONFLICT:  # the scheduler was first, and its change comes to us
-                    raise
+                if refused.code not in {CONFLICT, MISSING}:  # the scheduler was first, and its change comes to us;
+                    raise  # or the claim went meanwhile
 
 
 if __name__ == "__main__":
