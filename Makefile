@@ -4,7 +4,7 @@ UV ?= $(shell command -v uv || echo $(TOOLS)/bin/uv)
 RUN = $(UV) run --frozen --all-extras
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: setup core core-check core-age check test test-browser retest demo clients bench chaos test-cluster scale wheels
+.PHONY: setup core core-check core-age check test test-browser retest demo clients bench chaos test-cluster cluster-scale cluster-others scale wheels
 
 setup: ## Install what is missing: Debian packages (as root), uv (into .tools), the Python environment
 	sh tests/setup.sh
@@ -46,8 +46,14 @@ retest: ## What failed in the last run, once more and one after the other
 test-cluster: ## On a Kubernetes of our own in private namespaces (as root), or on the one that KUBECONFIG names
 	sh tests/setup-cluster.sh
 	$(RUN) python -m tests.cluster.box build
-	$(RUN) pytest tests/cluster/test_scale.py # alone: it measures
-	$(RUN) pytest tests/cluster --ignore tests/cluster/test_scale.py -n 3 --dist loadfile --durations 30 # most of them wait
+	$(MAKE) -j 2 --output-sync cluster-scale cluster-others
+	$(RUN) pytest tests/cluster -m node -n 3 --dist loadfile --durations 30 # most of them wait
+
+cluster-scale:
+	$(RUN) pytest tests/cluster/test_scale.py
+
+cluster-others: # no process of a run has one box of each kind: at rest each takes a tenth of a core
+	$(RUN) pytest tests/cluster -m "not node" --ignore tests/cluster/test_scale.py --durations 15
 
 scale: ## Ten thousand accounts on fake nodes, figures into docs/figures/scale.json; as root, about an hour
 	sh tests/setup-cluster.sh

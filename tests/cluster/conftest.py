@@ -26,9 +26,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return unless_named(_HERE, config)
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the tests of this folder more time than others have."""
+    """Give the tests of this folder more time than others have, and mark those that need a real node.
+
+    A box at rest takes a tenth of a core, so no process of a run shall have one of each kind (see the Makefile).
+    """
     give_time(_HERE, items, _PATIENCE)
+    for item in items:
+        if "node_cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.node)
 
 
 @pytest.fixture(scope="session")

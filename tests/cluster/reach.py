@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster.box.box import Box
+from tests.cluster.looks import Looks
 
 Object = dict[str, Any]
 _STEP = 0.1  # seconds between two looks
@@ -39,6 +40,10 @@ class Cluster:
     def _kubectl(self) -> str:
         return str(self.box.folder.bin / "kubectl") if self.box else shutil.which("kubectl") or "kubectl"
 
+    @cached_property
+    def _looks(self) -> Looks:
+        return Looks(self.kubeconfig)
+
     def command(self, *line: str) -> list[str]:
         """Give a command line of kubectl as administrator."""
         return [self._kubectl, f"--kubeconfig={self.kubeconfig}", *line]
@@ -54,9 +59,9 @@ class Cluster:
         return done.stdout
 
     def get(self, *line: str) -> Object:
-        """Read one object, or a list of them."""
-        found: Object = json.loads(self.kubectl("get", "-o", "json", *line))
-        return found
+        """Read one object, or a list of them; raises CalledProcessError with kubectl's words."""
+        found = self._looks.get(*line)
+        return dict(json.loads(self.kubectl("get", "-o", "json", *line))) if found is None else found
 
     def apply(self, *objects: Object) -> None:
         """Apply objects (each names its own namespace)."""

@@ -458,6 +458,27 @@ async def test_a_decision_is_made_from_what_is(here: Town, fake: PodFake) -> Non
     assert ("POST", "pods") not in here.written()
 
 
+async def test_what_is_asked_while_a_status_is_written_is_not_overlooked(
+    here: Town, fake: PodFake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer to the write has it already, so the watch tells nothing new: it is planned from the answer."""
+    await here.start()
+    await started(here)
+    answer, asked = fake.answer, list[str]()
+
+    def meanwhile(method: str, path: str, query: dict[str, str], body: Obj | None) -> Obj:
+        if method == "PATCH" and path.endswith("/acc-1/status") and not asked:
+            asked.append(path)
+            here.account(desired="Stopped")
+        return answer(method, path, query, body)
+
+    monkeypatch.setattr(fake, "answer", meanwhile)
+    here.tell("ConnectionLost")
+    await here.until(lambda: "Stopped" == here.reason())
+    assert asked
+    await here.until(lambda: not here.pods() or here.pod()["metadata"].get("deletionTimestamp"))
+
+
 async def test_the_brake_stops_us(here: Town, fake: PodFake) -> None:
     """On the account or on its gateway: nothing is started, and it is shown."""
     gateway = here.gateway()

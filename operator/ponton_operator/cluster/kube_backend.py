@@ -239,11 +239,24 @@ class KubeBackend:
         raise Stale
 
     def _take(self, held: KubeHeld, answer: Obj) -> None:
-        """Take an account from an answer of the API server, unless the watch was faster with something newer."""
+        """Take an account from an answer of the API server, unless the watch was faster with something newer.
+
+        What somebody asked of it between our plan and our write is in the answer, and planned: that the watch tells of
+        it then is no news any more.
+        """
         try:
             account = BridgeAccount.model_validate(answer)
         except ValidationError:  # somebody else's field in the status; what we know stays, and is read again
             self.log(OperatorEvent.ACCOUNT_REFUSED, "warning", account=held.account.metadata.name)
             raise Stale from None
         if self.held(account.metadata.name) is held:  # else it was removed while we asked
-            self.accounts.put(account, self.clock())
+            before = _asked(held.account)
+            for other in self.accounts.put(account, self.clock()):
+                if _asked(account) != before:
+                    self.later(other, 0.0)
+
+
+def _asked(account: BridgeAccount) -> tuple[object, ...]:
+    """Give what others ask of an account."""
+    meta = account.metadata
+    return account.spec, meta.deletion_timestamp, meta.annotations, meta.labels
