@@ -4,7 +4,7 @@ UV ?= $(shell command -v uv || echo $(TOOLS)/bin/uv)
 RUN = $(UV) run --frozen --all-extras
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: setup core core-check core-age check test test-browser retest demo clients bench chaos test-cluster cluster-scale cluster-others scale wheels
+.PHONY: setup core core-check core-age check test test-browser retest demo clients bench chaos test-cluster cluster-nodes cluster-others scale wheels
 
 setup: ## Install what is missing: Debian packages (as root), uv (into .tools), the Python environment
 	sh tests/setup.sh
@@ -46,13 +46,13 @@ retest: ## What failed in the last run, once more and one after the other
 test-cluster: ## On a Kubernetes of our own in private namespaces (as root), or on the one that KUBECONFIG names
 	sh tests/setup-cluster.sh
 	$(RUN) python -m tests.cluster.box build
-	$(MAKE) -j 2 --output-sync cluster-scale cluster-others
-	$(RUN) pytest tests/cluster -m node -n 3 --dist loadfile --durations 30 # most of them wait
+	$(RUN) pytest tests/cluster/test_scale.py # alone: it measures
+	$(MAKE) -j 2 --output-sync cluster-nodes cluster-others # no process has one box of each kind: at rest each costs, too
 
-cluster-scale:
-	$(RUN) pytest tests/cluster/test_scale.py
+cluster-nodes: # most of them wait
+	$(RUN) pytest tests/cluster -m node -n 2 --dist loadfile --durations 30
 
-cluster-others: # no process of a run has one box of each kind: at rest each takes a tenth of a core
+cluster-others:
 	$(RUN) pytest tests/cluster -m "not node" --ignore tests/cluster/test_scale.py --durations 15
 
 scale: ## Ten thousand accounts on fake nodes, figures into docs/figures/scale.json; as root, about an hour

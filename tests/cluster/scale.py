@@ -29,6 +29,7 @@ ACCOUNTS = 10_000
 GATEWAYS = 4
 WRITES = 20.0  # a second: the operators' own pace, and the most that there may be
 SLACK = 0.5  # writes a second: the burst after a quiet time, spread over the window
+MADE = 20.0  # accounts a second that people make: the same churn, from the others' side
 MINUTES = 45.0  # until all accounts run
 A_START = 5.0  # writes of ours
 ANSWER = 5.0  # seconds from a change to our deed, 99 % of them
@@ -79,6 +80,7 @@ class Course:
             gateway = number % self.size.gateways
             self.ground.quick[gateway].make(self.ground.places[gateway].account(name))
             self._meanwhile()
+            time.sleep(max(0.0, self.began + (number + 1) / MADE - time.time()))
         say(f"{len(names)} accounts made in {time.time() - self.began:.0f} s")
         self.ground.until("all accounts run", self._all_run, self.size.limit * PATIENCE)
         self.running = time.time()

@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
 from typing import Any, Final
 
 import urllib3
@@ -21,13 +20,13 @@ from kubernetes.config import ConfigException
 from ponton_bridge.model.errors import HostError
 from ponton_operator.cluster.kube_errors import KubeError, NotFound, Unavailable, error_of
 from ponton_operator.cluster.kube_kinds import LEASES, PODS, Kind, Obj
+from ponton_operator.cluster.pace import Pace
 
 CONNECT: Final = 3.0  # seconds
 READ: Final = 15.0  # seconds without a byte; a page of a long list takes one or two
 PAGE: Final = 500  # objects of a list in one answer
 THREADS: Final = 16  # calls at the same time
 WRITES: Final = 20.0  # a second: the churn up to which Kubernetes keeps its promises to others
-BURST: Final = 0.5  # seconds' worth of writes that may come at once: after a quiet time, or when a loop was late
 MERGE: Final = "application/merge-patch+json"
 STRATEGIC: Final = "application/strategic-merge-patch+json"
 APPLY: Final = "application/apply-patch+yaml"
@@ -148,11 +147,7 @@ class KubeApi:
     def __init__(self, client: Client, writes: float = WRITES) -> None:
         self.client = client
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="kube")
-        self._gap = 1.0 / writes if writes else 0.0
-        self._burst = BURST
-        self._next = 0.0
-        self._turn = asyncio.Lock()
-        self._waiting = 0  # writes whose turn has not come
+        self._pace = Pace(writes)
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Obj:
         """Give one object."""
@@ -227,8 +222,7 @@ class KubeApi:
 
     def late(self) -> float:
         """Give the seconds that a write would have to wait for its turn now."""
-        ahead = self._next + (self._waiting + 1) * self._gap - asyncio.get_running_loop().time()
-        return max(0.0, ahead)
+        return self._pace.late()
 
     def close(self) -> None:
         """Take no more calls; those that run end by their deadline."""
@@ -237,17 +231,8 @@ class KubeApi:
     # ---- inside --------------------------------------------------------------------------------------------
 
     async def _write(self, verb: str, kind: Kind, path: str, **rest: Any) -> Obj:  # noqa: ANN401  # see Client.call
-        """Wait for our turn, then write: turns are given when they come, so that a loop that was late hurries none."""
-        clock = asyncio.get_running_loop().time
-        self._waiting += 1
-        async with AsyncExitStack() as turn:
-            try:
-                await turn.enter_async_context(self._turn)
-            finally:
-                self._waiting -= 1
-            self._next = max(self._next, clock() - self._burst) + self._gap
-            if (early := self._next - clock()) > 0:
-                await asyncio.sleep(early)
+        """Wait for our turn, then write."""
+        await self._pace.turn()
         return await self._run(verb, kind, path, **rest)
 
     async def _run(self, verb: str, kind: Kind, path: str, **rest: Any) -> Obj:  # noqa: ANN401  # see Client.call
