@@ -15,10 +15,10 @@ _PATHS = {
 }
 
 
-def api_of(cluster: Cluster, user: str = "admin") -> Api:
+def api_of(cluster: Cluster, user: str = "admin", *, keep: bool = False) -> Api:
     """Give a client from outside; as "box" it leaves no trace in the audit log."""
     assert cluster.box
-    return Api(cluster.box.folder.pki, user, int(cluster.box.folder.notes()["port"]))
+    return Api(cluster.box.folder.pki, user, int(cluster.box.folder.notes()["port"]), keep=keep)
 
 
 @dataclass(frozen=True)

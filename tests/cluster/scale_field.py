@@ -147,7 +147,9 @@ def laid_out(cluster: Cluster, folder: Path, gateways: int, writes: float) -> It
             places.append(made)
             shards.append(Shards(redis.url, "wa", namespace, lose_every=LOSE_EVERY, seed=number + 1))
         stack.enter_context(played(shards, api_of(cluster, "box")))
-        quick = [Quick(api_of(cluster), place.namespace) for place in places]
+        quick = [Quick(api_of(cluster, keep=True), place.namespace) for place in places]
+        for each in quick:
+            stack.callback(each.api.close)
         made_field = Field(cluster, places, quick, shards)
         for name in OPERATORS:
             made_field.workers[name] = _operator(stack, made_field, home, folder, name, writes)

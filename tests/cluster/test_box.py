@@ -68,14 +68,14 @@ def test_the_client_of_a_box_keeps_its_connection_and_takes_a_new_one_when_it_wa
         connect(it)
 
     monkeypatch.setattr(http.client.HTTPSConnection, "connect", connected)
-    api = api_of(api_cluster)
+    api = api_of(api_cluster, keep=True)
     api.get("/version")
     api.get("/version")
     assert 1 == len(opened)
     opened[0].sock.shutdown(socket.SHUT_RDWR)
     assert api.get("/version")["gitVersion"]
     assert 2 == len(opened)
-    opened[1].close()
+    api.close()
 
 
 def test_a_second_box_of_the_same_name_is_refused(api_cluster: Cluster) -> None:

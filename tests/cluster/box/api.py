@@ -1,6 +1,6 @@
 """A small client of the API server in the standard library alone; called by the loops of a box and by `first`.
 
-Not a product's client: it asks, creates, and watches. One instance a thread.
+Not a product's client: it asks, creates, and watches.
 """
 
 import contextlib
@@ -30,19 +30,23 @@ class Refused(Exception):
 
 
 class Api:
-    """Talks to the API server as one of the users in `pki` (see go/certs.go), from inside or by a forwarded port."""
+    """Talks to the API server as one of the users in `pki` (see go/certs.go), from inside or by a forwarded port.
 
-    def __init__(self, pki: Path, user: str = "box", port: int = API_PORT) -> None:
+    `keep`: one connection for all calls, since a new one costs more than most of them; `close` it, and one thread only.
+    """
+
+    def __init__(self, pki: Path, user: str = "box", port: int = API_PORT, *, keep: bool = False) -> None:
         self._context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
         self._context.load_cert_chain(pki / f"{user}.crt", pki / f"{user}.key")
         self._port = port
+        self._keeps = keep
         self._kept: http.client.HTTPSConnection | None = None
 
     def call(self, method: str, path: str, body: Object | None = None, kind: str = "application/json") -> Object:
         """One request and its JSON answer; raises Refused, or OSError when the server is away.
 
-        The connection is kept, for a new one costs more than most calls; it is asked anew if that one was closed
-        meanwhile, so a write may be done twice, which the server's versions and names tell.
+        A connection that was kept may have been closed meanwhile: then it is asked anew, and a write may be done twice,
+        which the server's versions and names tell.
         """
         kept, self._kept = self._kept, None
         if kept:
@@ -55,11 +59,18 @@ class Api:
     ) -> Object:
         try:
             text = self._ask(connection, method, path, body, kind).read()
-        except BaseException:
-            connection.close()
-            raise
-        self._kept = connection
+            if self._keeps:
+                self._kept = connection
+        finally:
+            if self._kept is not connection:
+                connection.close()
         return json.loads(text) if text[:1] == b"{" else {"text": text.decode()}
+
+    def close(self) -> None:
+        """Give up the connection that was kept."""
+        if self._kept:
+            self._kept.close()
+            self._kept = None
 
     def get(self, path: str) -> Object:
         """Read one object or list."""

@@ -37,7 +37,7 @@ def bound(claim: Object, name: str) -> Object:
 
 def run(folder: Folder) -> None:
     """Bind claims until killed; volumes stay when their claims go, for the box goes with them."""
-    api = Api(folder.pki)
+    api = Api(folder.pki, keep=True)
     picture = Picture(folder.pki, {"claims": CLAIMS})
     while True:
         for kind, key in picture.next():
