@@ -46,6 +46,7 @@ retest: ## What failed in the last run, once more and one after the other
 test-cluster: ## On a Kubernetes of our own in private namespaces (as root), or on the one that KUBECONFIG names
 	sh tests/setup-cluster.sh
 	$(RUN) python -m tests.cluster.box build
+	$(RUN) python -m tests.cluster.box image bridge operator sandbox prosody redis
 	$(RUN) pytest tests/cluster/test_scale.py # alone: it measures
 	$(MAKE) -j 2 --output-sync cluster-nodes cluster-others # no process has one box of each kind: at rest each costs, too
 

@@ -4,6 +4,8 @@ A shard must not pay for what it does not use (10,000 of them run on one host), 
 here. The control plane's programs are named as text because the data plane never imports it (docs/architecture.md).
 """
 
+import os
+import signal
 import sys
 from importlib import import_module
 from typing import Final
@@ -33,6 +35,10 @@ PROGRAMS: Final = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the program that the first argument names; gives its exit code."""
+    if os.getpid() == 1:
+        # The kernel lets the first process of a container ignore what it does not handle: told to end while it is
+        # still being imported, it would be waited for until it is killed. The programs bring handlers of their own.
+        signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] in ([], ["help"], ["-h"], ["--help"]):
         print(usage())  # noqa: T201 - this is the command line

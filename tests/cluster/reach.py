@@ -16,7 +16,7 @@ from tests.cluster.box.box import Box
 from tests.cluster.looks import Looks
 
 Object = dict[str, Any]
-_STEP = 0.1  # seconds between two looks
+_STEP = 0.2  # seconds between two looks
 _ANSWER = 120  # seconds for one call of kubectl
 
 

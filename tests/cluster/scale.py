@@ -35,7 +35,6 @@ A_START = 5.0  # writes of ours
 ANSWER = 5.0  # seconds from a change to our deed, 99 % of them
 MEMORY = 512.0  # MiB of an operator
 SYNCED = 120.0  # seconds from the start of an operator to everything planned
-REST = 60.0  # seconds of rest, in which nothing is written
 SETTLE = 20.0  # seconds until what was coalesced is written
 QUIET = 15.0  # seconds without news of an account, after which a loss is told at once
 PATIENCE = 3.0  # times the time that it should take, until we give up
@@ -44,12 +43,13 @@ NODE = 500  # accounts on a fake node
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much of it; `every` is the time between two changes by people meanwhile, in seconds."""
+    """How much of it; `every` is the time between two changes by people meanwhile, `rest` that without any: seconds."""
 
     accounts: int = ACCOUNTS
     gateways: int = GATEWAYS
     writes: float = WRITES
     every: float = 20.0
+    rest: float = 60.0
 
     @property
     def limit(self) -> float:
@@ -155,9 +155,9 @@ def go(size: Size, field_: Field) -> Result:
     cpu = {name: worker.cpu() for name, worker in workers.items()}
     memory = {name: worker.memory() for name, worker in workers.items()}
     mark = field_.mark()
-    field_.rest(REST)
+    field_.rest(size.rest)
     rest = field_.writes(mark)
-    idle = {name: (worker.cpu() - cpu[name]) / REST * 100 for name, worker in workers.items()}
+    idle = {name: (worker.cpu() - cpu[name]) / size.rest * 100 for name, worker in workers.items()}
     mark = field_.mark()
     synced = {name: course.restart(name) for name in workers}
     field_.rest(SETTLE)

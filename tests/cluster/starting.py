@@ -54,7 +54,7 @@ async def measured(release: Release, rounds: int) -> list[list[float]]:
             await code_of(client, SERVED)
             there = time.time()
         found.append([*await asyncio.to_thread(_moments, release, user, audit.calls(log, since)), there])
-        await asyncio.to_thread(release.kubectl, "delete", "ba", user, "--timeout=120s")
+        await asyncio.to_thread(release.kubectl, "delete", "ba", user, "--wait=false")
     return found
 
 

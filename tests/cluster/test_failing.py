@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -41,18 +42,26 @@ def account(release: Release, request: pytest.FixtureRequest) -> Iterator["Accou
     """An account of the trial gateway, named after the test; deleted afterwards."""
     made = Account(release, "a" + str(abs(hash(request.node.name)) % 10**8))
     yield made
-    release.kubectl("delete", "ba", made.name, "--ignore-not-found", "--timeout=60s")
+    made.end()
 
 
 class Account:
     """One account, and what is shown of it."""
 
-    def __init__(self, release: Release, name: str) -> None:
-        self.release, self.name = release, name
+    def __init__(self, release: Release, name: str, gateway: str = TRIAL) -> None:
+        self.release, self.name, self.gateway = release, name, gateway
 
     def make(self) -> None:
         """Make it."""
-        self.release.cluster.apply(self.release.account(self.name, gatewayRef={"name": TRIAL}))
+        self.release.cluster.apply(self.release.account(self.name, gatewayRef={"name": self.gateway}))
+
+    def end(self) -> None:
+        """Delete it, if it is there."""
+        self.release.kubectl("delete", "ba", self.name, "--ignore-not-found", "--timeout=60s")
+
+    def has_its_stream(self) -> None:
+        """Wait until its shard is connected to Prosody."""
+        until("its stream", lambda: self.release.condition(f"ba/{self.name}", "XMPPConnected")[0] == "True", SEEN)
 
     def shows(self, reason: str, seconds: float = SEEN) -> None:
         """Wait until its reason is this one, that a condition has it and a sentence is beside it."""
@@ -71,6 +80,37 @@ class Account:
             return ["Running"] == [pod["status"].get("phase") for pod in self.release.pods(self.name)]
 
         until(f"a running pod of {self.name}", running, SEEN)
+
+
+@dataclass(frozen=True)
+class Hung:
+    """A shard whose process was stopped."""
+
+    account: Account
+    pod: Object
+
+    def restarts(self) -> int:
+        """How often its container was started anew, in the same pod."""
+        (same,) = self.account.release.pods(self.account.name)
+        assert self.pod["metadata"]["uid"] == same["metadata"]["uid"]
+        return int(same["status"]["containerStatuses"][0]["restartCount"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hung(release: Release) -> Iterator[Hung | None]:
+    """A shard of the sandbox's own gateway that hangs from the beginning: its end takes minutes of waiting."""
+    if release.cluster.box is None:
+        yield None
+        return
+    account = Account(release, "hung", GATEWAY)
+    account.make()
+    account.runs()
+    account.has_its_stream()
+    (pod,) = release.pods(account.name)
+    (pid,) = processes(pod["metadata"]["uid"], "shard")
+    os.kill(pid, signal.SIGSTOP)
+    yield Hung(account, pod)
+    account.end()
 
 
 def patched(release: Release, **spec: Any) -> None:  # noqa: ANN401  # parts of a gateway
@@ -141,6 +181,14 @@ def test_a_gateway_whose_secret_is_missing(release: Release, account: Account) -
     patched(release, secrets={"masterRef": master})
 
 
+def test_a_shard_that_hangs(hung: Hung | None) -> None:
+    """Its node ends it by the liveness probe and starts it anew, in the same pod."""
+    if hung is None:
+        pytest.skip("a process can be stopped on our own node only")
+    until("a second container", lambda: hung.restarts() == 1, HUNG)
+    hung.account.has_its_stream()
+
+
 @pytest.mark.parametrize(("server", "condition"), [("redis", "RedisReachable"), ("xmpp", "ProsodyReachable")])
 def test_a_server_that_is_away_for_a_while(release: Release, account: Account, server: str, condition: str) -> None:
     """The gateway says which one; no shard is ended for it, and everything comes back."""
@@ -155,26 +203,6 @@ def test_a_server_that_is_away_for_a_while(release: Release, account: Account, s
     release.kubectl("scale", "sts", f"{FULL}-{server}", "--replicas=1")
     release.ready(f"bg/{TRIAL}")
     account.runs()
-
-
-def test_a_shard_that_hangs(release: Release, account: Account) -> None:
-    """Its node ends it by the liveness probe and starts it anew, in the same pod."""
-    if release.cluster.box is None:
-        pytest.skip("a process can be stopped on our own node only")
-    account.make()
-    account.runs()
-    until("its stream", lambda: release.condition(f"ba/{account.name}", "XMPPConnected")[0] == "True", SEEN)
-    (pod,) = release.pods(account.name)
-    (pid,) = processes(pod["metadata"]["uid"], "shard")
-    os.kill(pid, signal.SIGSTOP)
-
-    def restarts() -> int:
-        (same,) = release.pods(account.name)
-        assert pod["metadata"]["uid"] == same["metadata"]["uid"]
-        return int(same["status"]["containerStatuses"][0]["restartCount"])
-
-    until("a second container", lambda: restarts() == 1, HUNG)
-    until("its stream", lambda: release.condition(f"ba/{account.name}", "XMPPConnected")[0] == "True", SEEN)
 
 
 def test_a_node_that_is_lost(release: Release, account: Account) -> None:

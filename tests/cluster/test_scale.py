@@ -12,7 +12,7 @@ from tests.cluster.reach import Cluster
 from tests.cluster.scale import Size, go, nodes
 from tests.cluster.scale_field import laid_out
 
-SIZE = Size(accounts=2_000, gateways=2, every=4.0)
+SIZE = Size(accounts=2_000, gateways=2, every=4.0, rest=30.0)
 
 
 @pytest.mark.timeout(1500)

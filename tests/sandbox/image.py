@@ -10,6 +10,7 @@ itself: its proxy hands out, without the tunnel, what must be trusted. Only this
 import http.client
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -86,6 +87,8 @@ def become_shard(arguments: list[str], environment: Mapping[str, str], folder: P
 
 def main(arguments: list[str]) -> int:
     """Do what the container was asked for; 1 with a sentence on standard error if there is no sandbox."""
+    if os.getpid() == 1:  # which ignores it otherwise, as long as it waits for a sandbox
+        signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
     if arguments[:1] == ["shard"]:
         try:
             become_shard(arguments[1:], os.environ)

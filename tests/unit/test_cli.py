@@ -1,7 +1,10 @@
 """The command line: a table of programs that loads nothing but the one that is asked for."""
 
+import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -49,6 +52,20 @@ def test_passes_the_rest_of_the_line_and_the_exit_code(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, module.__name__, module)
     assert 7 == main(["probe", "a", "b"])
     assert [["a", "b"]] == seen
+
+
+def test_a_container_ends_when_it_is_told_to_while_it_is_still_being_imported(tmp_path: Path) -> None:
+    """Its first process would ignore that, and be waited for for half a minute."""
+    (tmp_path / "slow.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(60)\n")
+    first = "import os, sys; from ponton_bridge import cli; os.getpid = lambda: 1"
+    line = f"{first}; cli.PROGRAMS['slow'] = ('slow:main', 'x', 'slow'); sys.exit(cli.main(['slow']))"
+    with subprocess.Popen(
+        [sys.executable, "-c", line], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(tmp_path)}
+    ) as process:
+        assert process.stdout
+        assert b"importing\n" == process.stdout.readline()
+        process.terminate()
+        assert 128 + signal.SIGTERM == process.wait(20)
 
 
 def test_says_which_part_is_missing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

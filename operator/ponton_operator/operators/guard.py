@@ -31,7 +31,7 @@ DEAD: Final = 140.0  # seconds without anything in a watch: kopf's own reconnect
 OURS: Final = "app.kubernetes.io/managed-by=ponton"
 # Python's thresholds for its three collections of garbage. At its own (700, 10, 10) all objects are looked at again and
 # again while thousands of accounts start; with ten thousand everything stands still for seconds each time.
-COLLECTIONS: Final = (10_000, 20, 20)
+COLLECTIONS: Final = (2_000, 10, 20)
 END: Final = 20.0  # seconds for what runs to end when we are told to; the kubelet gives 30
 
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.cluster.box import build, cgroups, leftovers, node, system_images
@@ -34,6 +34,7 @@ class Box:
 
     folder: Folder
     keeper: subprocess.Popen[bytes] | None = None  # our child, when this process has brought the box up
+    _loaded: set[Path] = field(default_factory=set, compare=False)  # archives, whose names tell what is in them
 
     @classmethod
     def up(cls, options: Options) -> "Box":
@@ -112,8 +113,10 @@ class Box:
         return done.stdout
 
     def load(self, archive: Path) -> None:
-        """Give the node an image: an OCI archive, named as its index says."""
-        self.run(*node.load(self.folder, archive), seconds=300)
+        """Give the node an image, unless it has it: an OCI archive, named as its index says."""
+        if archive not in self._loaded:
+            self.run(*node.load(self.folder, archive), seconds=300)
+            self._loaded.add(archive)
 
     def process(self, name: str) -> int:
         """The process of one of its programs, such as kubelet, as the machine counts processes."""

@@ -5,6 +5,7 @@ of uv.lock, and an image from its Containerfile (buildah, isolated by chroot, so
 """
 
 import fcntl
+import functools
 import hashlib
 import os
 import shutil
@@ -56,6 +57,7 @@ def reference(name: str, tag: str = "test") -> str:
     return f"localhost/ponton-{name}:{tag}"
 
 
+@functools.cache  # to see whether anything has changed our wheel is built, which takes seconds
 def archive(name: str) -> Path:
     """Build one image of IMAGES if anything in it has changed; gives the OCI archive that `ctr` imports."""
     recipe = IMAGES[name]
