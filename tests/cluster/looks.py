@@ -14,19 +14,28 @@ import kubernetes
 
 Object = dict[str, Any]
 _SECONDS = 30  # for one answer
-_CORE = "/api/v1"
-_OURS = "/apis/ponton.im/v1alpha1"
-_WHERE = {
-    "pod": (_CORE, "pods"),
-    "pods": (_CORE, "pods"),
-    "events": (_CORE, "events"),
-    "secret": (_CORE, "secrets"),
-    "configmap": (_CORE, "configmaps"),
-    "deployment": ("/apis/apps/v1", "deployments"),
-    "ba": (_OURS, "bridgeaccounts"),
-    "bridgeaccounts": (_OURS, "bridgeaccounts"),
-    "bg": (_OURS, "bridgegateways"),
-    "bridgegateways": (_OURS, "bridgegateways"),
+GROUPS = {
+    "bridgeaccounts": "/apis/ponton.im/v1alpha1",
+    "bridgegateways": "/apis/ponton.im/v1alpha1",
+    "configmaps": "/api/v1",
+    "deployments": "/apis/apps/v1",
+    "events": "/api/v1",
+    "persistentvolumeclaims": "/api/v1",
+    "pods": "/api/v1",
+    "secrets": "/api/v1",
+}
+"""Where the API server has each kind."""
+_KINDS = {
+    "ba": "bridgeaccounts",
+    "bg": "bridgegateways",
+    "bridgeaccounts": "bridgeaccounts",
+    "bridgegateways": "bridgegateways",
+    "configmap": "configmaps",
+    "deployment": "deployments",
+    "events": "events",
+    "pod": "pods",
+    "pods": "pods",
+    "secret": "secrets",
 }
 """What tests wait for, by kubectl's words."""
 
@@ -43,10 +52,10 @@ def path_of(line: tuple[str, ...]) -> str | None:
             case _:
                 words += word.split("/")
     kind, name, more = [*words, "", "", ""][:3]
-    if not namespace or kind not in _WHERE or more or kind.startswith("-"):
+    if not namespace or kind not in _KINDS or more:
         return None
-    group, plural = _WHERE[kind]
-    path = f"{group}/namespaces/{quote(namespace)}/{plural}"
+    plural = _KINDS[kind]
+    path = f"{GROUPS[plural]}/namespaces/{quote(namespace)}/{plural}"
     path += f"/{quote(name)}" if name else ""
     return path + (f"?{urlencode({'labelSelector': selector})}" if selector else "")
 

@@ -4,15 +4,10 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from tests.cluster.box.api import Api
+from tests.cluster.looks import GROUPS
 from tests.cluster.reach import Cluster, Object
 
 _MERGE = "application/merge-patch+json"
-_PATHS = {
-    "bridgeaccounts": "/apis/ponton.im/v1alpha1",
-    "pods": "/api/v1",
-    "secrets": "/api/v1",
-    "persistentvolumeclaims": "/api/v1",
-}
 
 
 def api_of(cluster: Cluster, user: str = "admin", *, keep: bool = False) -> Api:
@@ -50,5 +45,5 @@ class Quick:
         return {item["metadata"]["name"]: item for item in self.items("bridgeaccounts", "")}
 
     def _path(self, kind: str, name: str = "") -> str:
-        path = f"{_PATHS[kind]}/namespaces/{self.namespace}/{kind}"
+        path = f"{GROUPS[kind]}/namespaces/{self.namespace}/{kind}"
         return f"{path}/{name}" if name else path

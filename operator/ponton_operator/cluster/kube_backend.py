@@ -251,8 +251,9 @@ class KubeBackend:
             raise Stale from None
         if self.held(account.metadata.name) is held:  # else it was removed while we asked
             before = _asked(held.account)
-            for other in self.accounts.put(account, self.clock()):
-                if _asked(account) != before:
+            names = self.accounts.put(account, self.clock())
+            if _asked(account) != before:
+                for other in names:
                     self.later(other, 0.0)
 
 
