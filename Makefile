@@ -4,7 +4,7 @@ UV ?= $(shell command -v uv || echo $(TOOLS)/bin/uv)
 RUN = $(UV) run --frozen --all-extras
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: setup core core-check core-age check test test-browser retest demo clients bench chaos test-cluster cluster-nodes cluster-others scale wheels
+.PHONY: setup core core-check core-age check test test-browser retest demo clients bench bench-drivers chaos test-cluster cluster-nodes cluster-others scale wheels
 
 setup: ## Install what is missing: Debian packages (as root), uv (into .tools), the Python environment
 	sh tests/setup.sh
@@ -71,6 +71,10 @@ clients: ## Screenshots of Gajim, Dino and profanity talking to the gateway (nam
 bench: core ## The figures that docs/ cite; about 20 minutes on a quiet machine
 	sh tests/setup.sh chromium
 	$(RUN) python -m tests.bench
+
+bench-drivers: core ## The WhatsApp core and neonize side by side, at the port; about 25 minutes
+	$(RUN) python -m tests.bench.drivers
+	$(RUN) python -m tests.bench.panics
 
 chaos: core ## Kills, freezes and cuts under messages both ways, with a checked history; SEED=N chooses another one
 	$(RUN) python -m tests.chaos

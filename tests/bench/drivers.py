@@ -19,7 +19,7 @@ from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp import port
 from ponton_bridge.whatsapp.core_driver import place
 from tests.bench import usage
-from tests.bench.figures import Line, at_most, holds, quantile, spread
+from tests.bench.figures import Line, at_most, growth, holds, quantile, spread
 from tests.bench.latency import bare_client, echoes
 from tests.bench.pace import Pace
 from tests.bench.report import Result, alone
@@ -31,6 +31,10 @@ NAME: Final = "core"
 CHILD: Final = Path(__file__).with_name("journaled_child.py")
 IN, OUT, RESTARTS, CRASHES = 2000, 500, 5, 5
 CHATS: Final = 5  # that are written to at once, beside the measurement with one
+LARGE, SIZE = 1000, 20_000  # messages each way, of so many bytes: 20 MB
+MORE = 10_000  # messages in all, during which memory has to stay
+GROWTH: Final = 3.0  # MiB
+REST: Final = 2.0  # seconds of silence before memory is looked at
 CONTACTS, KILLS = 200, 60  # that the phone writes meanwhile
 PATIENCE: Final = 120.0  # seconds
 BOOK_PATIENCE: Final = 15.0  # seconds; app state is fetched again 2 s after a connection
@@ -73,21 +77,41 @@ async def _crash(here: Scene) -> float:
     return time.monotonic() - begun
 
 
-async def _inbound(here: Scene, count: int) -> float:
+async def _inbound(here: Scene, count: int, size: int = 0) -> float:
     """Give messages a second from a contact; `count` is a multiple of those of which the child tells."""
     before, begun = len(here.driver.heard), time.monotonic()
-    await here.bob.burst(here.alice, count, prefix="i.")
-    last = port.Text(f"i.{count - 1}")
+    prefix = "x" * size + "i."
+    await here.bob.burst(here.alice, count, prefix=prefix)
+    last = port.Text(f"{prefix}{count - 1}")
     await here.driver.hear(port.Message, lambda m: m.content == last, since=before, patience=PATIENCE)
     return count / (time.monotonic() - begun)
 
 
-async def _outbound(here: Scene, count: int, contacts: Sequence[AccountHandle]) -> tuple[float, list[float]]:
+async def _outbound(
+    here: Scene, count: int, contacts: Sequence[AccountHandle], size: int = 0
+) -> tuple[float, list[float]]:
     """Give messages a second, one after the other to each contact, and each one's milliseconds."""
-    each = count // len(contacts)
+    each, people = count // len(contacts), [who(one) for one in contacts]
     begun = time.monotonic()
-    took: list[float] = await here.driver.call("send_many", [who(one) for one in contacts], each, patience=PATIENCE)
+    took: list[float] = await here.driver.call("send_many", people, each, size, patience=PATIENCE)
     return each * len(contacts) / (time.monotonic() - begun), took
+
+
+async def _memory(here: Scene) -> float:
+    """Give MiB of PSS at rest."""
+    await asyncio.sleep(REST)  # rest is what is measured
+    return usage.memory(here.driver.pid).pss
+
+
+async def _grown(here: Scene, total: int) -> float:
+    """Let that many messages go through, half of them each way; gives the MiB by which memory has grown."""
+    chunk = total // 20
+    samples = []
+    for done in range(2 * chunk, total + 1, 2 * chunk):
+        await _inbound(here, chunk)
+        await _outbound(here, chunk, [here.bob])
+        samples.append((done, await _memory(here)))
+    return growth(samples, 0)
 
 
 async def _book(here: Scene, contacts: int, kills: int) -> int:
@@ -130,7 +154,10 @@ async def _one(sandbox: SandboxClient, folder: Path, kind: str, scale: Callable[
         outbound, sends = await _outbound(here, scale(OUT), contacts[:1])
         outbound_cpu = (usage.cpu_seconds(here.driver.pid) - cpu) / scale(OUT) * 1000
         several, _ = await _outbound(here, scale(OUT), contacts)
-        worked = usage.memory(here.driver.pid)
+        await _inbound(here, scale(LARGE), SIZE)
+        await _outbound(here, scale(LARGE), contacts[:1], SIZE)
+        worked = await _memory(here)
+        grown = await _grown(here, scale(MORE))
         crashes = [await _crash(here) for _ in range(scale(CRASHES))]
         lacking = await _book(here, scale(CONTACTS), scale(KILLS))
     return {
@@ -145,7 +172,8 @@ async def _one(sandbox: SandboxClient, folder: Path, kind: str, scale: Callable[
         "send_p50_ms": round(quantile(sends, 0.5), 2),
         "send_p99_ms": round(quantile(sends, 0.99), 2),
         "pss_idle_mib": round(idle.pss, 1),
-        "pss_after_messages_mib": round(worked.pss, 1),
+        "pss_after_messages_mib": round(worked, 1),
+        "pss_grown_over_more_messages_mib": round(grown, 1),
         "contacts_lost_in_kills": lacking,
     }
 
@@ -167,7 +195,9 @@ def judged(core: Mapping[str, object], pace: Pace) -> list[Line]:
         pace.at_most("core: stored link to connected", 0.1, said["stored_link_to_connected_s"], "s"),
         pace.at_most("core: killed to connected again", 0.1, said["crash_to_connected_s"], "s"),
         holds(f"core: {CONTACTS} contacts after {KILLS} kills", "all there", int(said["contacts_lost_in_kills"])),
+        at_most("core: PSS idle", 48, said["pss_idle_mib"], "MiB"),
         at_most("core: PSS after messages", 60, said["pss_after_messages_mib"], "MiB"),
+        at_most(f"core: PSS grown over {MORE:,} more", GROWTH, said["pss_grown_over_more_messages_mib"], "MiB"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The driver in a process of its own, with a journal behind it as in a shard: what `tests.bench.drivers` measures.
+"""The driver in a process of its own, with a journal behind it as in a shard: for `tests.bench.drivers` and `panics`.
 
 Messages and receipts are acknowledged once they are in the journal and on the disk; what is sent was journaled before.
 The parent hears of every hundredth message, and sends are made in here: nothing is paid that a shard does not pay.
@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,8 @@ from ponton_bridge.store.journal import Journal
 from ponton_bridge.store.opening import open_store
 from ponton_bridge.store.worker import JournalWorker
 from ponton_bridge.whatsapp import port
+from ponton_bridge.whatsapp.core_driver.child import Gone
+from ponton_bridge.whatsapp.core_driver.driver import CoreDriver
 from ponton_bridge.whatsapp.neonize_driver import stdio
 from tests.integration.driver_child import Child
 
@@ -26,6 +29,8 @@ TELL: Final = 100  # messages
 BATCH: Final = 100  # rows taken at once, as a shard takes them from Prosody
 STANZA: Final = "<message xmlns='jabber:client' to='owner@example.org' type='chat'><body>0123456789</body></message>"
 SECONDS: Final = 20.0  # for one send, as in a shard
+AGAIN: Final = 0.05  # seconds until a send is tried once more
+OURS: Final = frozenset({"send_many", "send_kept", "panic"})
 
 
 class Journaled(Child):
@@ -67,19 +72,19 @@ class Journaled(Child):
             if number.isdigit() and (int(number) + 1) % TELL == 0:
                 self.say("event", event)
 
-    async def send_many(self, chats: Sequence[Address], count: int) -> list[float]:
+    async def send_many(self, chats: Sequence[Address], count: int, size: int = 0) -> list[float]:
         """Send so many to each chat, one after the other there, chats beside each other; gives milliseconds each."""
-        made = await asyncio.gather(*(self._to(chat, count) for chat in chats))
+        made = await asyncio.gather(*(self._to(chat, count, size) for chat in chats))
         return [took for chat in made for took in chat]
 
-    async def _to(self, chat: Address, count: int) -> list[float]:
+    async def _to(self, chat: Address, count: int, size: int) -> list[float]:
         took = []
         for first in range(0, count, BATCH):
             rows = await self._worker.run(lambda journal: self._take(journal, chat, BATCH))
             for number, row in enumerate(rows[: count - first], first):
                 at = time.monotonic()
                 name = await self._worker.run(partial(_chosen, row), lazy=True)
-                content = port.Text(f"o.{number}")
+                content = port.Text(f"{'x' * size}o.{number}")
                 await self.driver.send(chat, content, message_id=name, seconds=SECONDS)
                 await self._worker.run(partial(_drop, row), lazy=True)
                 took.append((time.monotonic() - at) * 1000)
@@ -90,10 +95,27 @@ class Journaled(Child):
         names = [f"3EB0{self._numbers - n:018X}" for n in range(count)]
         return journal.take("bench", self._numbers, [(chat.key, STANZA)] * count, names)
 
+    async def panic(self) -> None:
+        """Let the core panic, by the call that only the sandbox's build has."""
+        assert isinstance(self.driver, CoreDriver)
+        child = self.driver._keeper.child  # no command of the port
+        assert child is not None
+        with suppress(Gone):
+            await child.call("crash", seconds=SECONDS)
+
+    async def send_kept(self, chat: Address, text: str, name: str) -> None:
+        """Send until WhatsApp has it, under one id, as a shard does."""
+        sent = None
+        while sent is None:
+            try:
+                sent = await self.driver.send(chat, port.Text(text), message_id=name, seconds=SECONDS)
+            except (port.NotConnected, port.SendUncertain):
+                await asyncio.sleep(AGAIN)
+
     async def do(self, number: int, method: str, arguments: tuple[object, ...], keywords: dict[str, object]) -> None:
-        """Carry out one call; `send_many` is ours."""
-        if method == "send_many":
-            self.say("answer", number, await self.send_many(*arguments, **keywords))  # type: ignore[arg-type]  # pickled
+        """Carry out one call; some are ours."""
+        if method in OURS:
+            self.say("answer", number, await getattr(self, method)(*arguments, **keywords))
         else:
             await super().do(number, method, arguments, keywords)
 

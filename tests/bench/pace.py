@@ -43,13 +43,17 @@ class Pace:
 
     def at_least(self, figure: str, limit: float, measured: float, unit: str) -> Line:
         """Judge a rate."""
-        return self._said(at_least(figure, round(limit / self.factor, 1), measured, unit), ">=", limit, unit)
+        return self._said(at_least(figure, _three_digits(limit / self.factor), measured, unit), ">=", limit, unit)
 
     def at_most(self, figure: str, limit: float, measured: float, unit: str) -> Line:
         """Judge a time."""
-        return self._said(at_most(figure, round(limit * self.factor, 1), measured, unit), "<=", limit, unit)
+        return self._said(at_most(figure, _three_digits(limit * self.factor), measured, unit), "<=", limit, unit)
 
     def _said(self, line: Line, sign: str, limit: float, unit: str) -> Line:
         if self.factor == 1.0:
             return line
         return Line(line.figure, f"{sign} {limit:g} {unit} at pace 1: {line.must}", line.measured, line.met)
+
+
+def _three_digits(value: float) -> float:
+    return float(f"{value:.3g}")

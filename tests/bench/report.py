@@ -1,5 +1,7 @@
 """How a bench is run and what becomes of its result: the table on the screen, docs/figures/NAME.json, the exit code.
 
+A run with a chosen WhatsApp driver (SANDBOX_DRIVER) leaves the figures of the usual one alone: NAME-DRIVER.json.
+
 A bench is a module with NAME and `async def measure(*, short) -> Result`; it ends with `raise SystemExit(alone(...))`.
 `--short` measures little, for a look whether it works: then nothing is written, since the figures mean nothing.
 """
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.bench.figures import Figures, Line, table
+from tests.sandbox import launch
 
 FOLDER = Path("docs/figures")
 LIBRARIES = ("neonize", "slixmpp", "protobuf", "redis")
@@ -56,6 +59,7 @@ def surroundings() -> dict[str, object]:
             **{name: version(name) for name in LIBRARIES},
             **{name: installed for name in PACKAGES if (installed := _package(name))},
         },
+        "driver": launch.driver(),
         "day": datetime.now(UTC).date().isoformat(),
     }
 
@@ -71,11 +75,17 @@ def _package(name: str) -> str:
     return asked.stdout
 
 
+def file_name(name: str) -> str:
+    """Give the name of a result's file."""
+    chosen = os.environ.get(launch.DRIVER_VARIABLE)
+    return f"{name}-{chosen}.json" if chosen else f"{name}.json"
+
+
 def keep(result: Result, around: Figures, folder: Path = FOLDER) -> Path:
     """Write a result's file; gives its path."""
     musts = [{"figure": e.figure, "must": e.must, "measured": e.measured, "met": e.met} for e in result.lines]
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{result.name}.json"
+    path = folder / file_name(result.name)
     path.write_text(json.dumps({**around, "figures": result.figures, "musts": musts}, indent=2) + "\n")
     return path
 

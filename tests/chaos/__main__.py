@@ -12,14 +12,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.bench.report import FOLDER, file_name
 from tests.chaos.heavy import KILLS, VICTIMS, WAITING, heavy
 from tests.chaos.report import Row, evidence, keep, machine, rows, table
 from tests.chaos.rogue import rogue
 from tests.chaos.run import FULL, SHORT, Profile, Run, played
 from tests.chaos.town import Town
 from tests.demo.say import Say
-
-RESULT = Path("docs/figures/chaos.json")
 
 
 def arguments() -> argparse.Namespace:
@@ -72,7 +71,7 @@ async def main() -> int:
             shutil.rmtree(folder, ignore_errors=True)
     print(table(found))  # noqa: T201 - as above
     if not args.heavy and not args.short:
-        keep(RESULT, run, found, machine())
+        keep(FOLDER / file_name("chaos"), run, found, machine())
     return int(any(row.holds is False for row in found))
 
 

@@ -162,6 +162,7 @@ def machine() -> dict[str, Any]:
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
         "load": round(os.getloadavg()[0], 1),
+        "driver": driver(),
         "servers": said,
         "libraries": {name: version(name) for name in LIBRARIES},
     }

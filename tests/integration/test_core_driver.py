@@ -11,7 +11,6 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -22,6 +21,7 @@ from ponton_bridge.whatsapp.core_driver import place
 from ponton_bridge.whatsapp.core_driver.driver import CoreDriver
 from tests.integration.driver_bed import PATIENCE, Scene, scene, still_works, until, who
 from tests.integration.local_world import alive
+from tests.integration.odd_stanzas import odd
 from tests.sandbox.client import SandboxClient
 from tests.sandbox.harness import running_sandbox
 from tests.sandbox.launch import CORE_FOLDER, environment
@@ -143,30 +143,11 @@ async def test_core_ends_with_its_shard(linked: Scene, *, stopped: bool) -> None
     await linked.driver.link(Reason.CONNECTED)
 
 
-ODD: dict[str, dict[str, Any]] = {
-    "typing of a new kind": {"tag": "chatstate", "content": [{"tag": "composing", "attrs": {"media": "video"}}]},
-    "receipt of a new kind": {"tag": "receipt", "attrs": {"type": "view", "id": "3EB0", "t": "1795000000"}},
-    "receipt without anything": {"tag": "receipt"},
-    "call of nobody": {"tag": "call", "attrs": {"id": "1"}, "content": [{"tag": "offer"}]},
-    "notification of a new kind": {"tag": "notification", "attrs": {"type": "tomorrow", "id": "2", "t": "x"}},
-    "group news of nobody": {"tag": "notification", "attrs": {"type": "w:gp2", "id": "3"}, "content": [{"tag": "add"}]},
-    "presence without a time": {"tag": "presence", "attrs": {"type": "unavailable", "last": "deny"}},
-    "message without content": {"tag": "message", "attrs": {"id": "3EB1", "type": "text", "t": "1795000000"}},
-    "message of nonsense": {
-        "tag": "message",
-        "attrs": {"id": "3EB2", "type": "text", "t": "1795000000"},
-        "content": [{"tag": "enc", "attrs": {"v": "2", "type": "msg"}, "content": "nonsense"}],
-    },
-}  # fmt: skip
-
-
 async def test_odd_stanzas_change_nothing(linked: Scene) -> None:
     """Malformed or unheard-of, one after the other: the same process goes on, and nothing behind them is lost."""
     core, chance = linked.driver.core, random.Random(SEED)
     for number in range(60):
-        odd = chance.choice(list(ODD.values()))
-        sender = {"from": {"jid": linked.bob.lid}}
-        await linked.sandbox.stanza(linked.alice, odd | {"attrs": odd.get("attrs", {}) | sender}, linked.device)
+        await linked.sandbox.stanza(linked.alice, odd(chance, linked.bob.lid), linked.device)
         if number % 20 == 19:
             await still_works(linked, f"behind {number}")
     assert core == linked.driver.core

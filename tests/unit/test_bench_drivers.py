@@ -13,7 +13,9 @@ GOOD: dict[str, object] = {
     "start_to_code_s": 0.6,
     "stored_link_to_connected_s": {"median": 0.1, "min": 0.0, "max": 9.0},
     "crash_to_connected_s": {"median": 0.1, "min": 0.0, "max": 9.0},
+    "pss_idle_mib": 48.0,
     "pss_after_messages_mib": 60.0,
+    "pss_grown_over_more_messages_mib": 3.0,
     "contacts_lost_in_kills": 0,
 }
 BAD = {
@@ -24,7 +26,9 @@ BAD = {
     "start_to_code_s": 0.61,
     "stored_link_to_connected_s": {"median": 0.11},
     "crash_to_connected_s": {"median": 0.11},
+    "pss_idle_mib": 48.1,
     "pss_after_messages_mib": 60.1,
+    "pss_grown_over_more_messages_mib": 3.1,
     "contacts_lost_in_kills": 1,
 }
 USUAL = Pace(REFERENCE)
@@ -44,4 +48,9 @@ def test_each_figure_can_miss(name: str) -> None:
 def test_memory_knows_no_pace() -> None:
     """A slower machine makes rates and times easier; what is kept, in memory or for good, is the same everywhere."""
     missed = [line.figure for line in judged(BAD, Pace(2 * REFERENCE)) if not line.met]
-    assert ["core: 200 contacts after 60 kills", "core: PSS after messages"] == missed
+    assert [
+        "core: 200 contacts after 60 kills",
+        "core: PSS idle",
+        "core: PSS after messages",
+        "core: PSS grown over 10,000 more",
+    ] == missed
