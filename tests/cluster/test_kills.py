@@ -200,6 +200,7 @@ def _within_budget(world: World, pods: list[audit.Call], calls: list[audit.Call]
     ends = sum(bool(life.until) for of_one in found.values() for life in of_one)
     wanted = START * starts + END * ends + DELETION * world.done["delete"] + CHANGE * world.done["turn"]
     say(f"{starts} starts, {ends} ends, {audit.writes(calls)} writes (at most {wanted} and {AT_ONCE * KILLS})")
+    say(", ".join(f"{n} {verb} {what}" for (verb, what), n in audit.counted(audit.writing(calls)).most_common()))
     assert audit.writes(calls) <= wanted + AT_ONCE * KILLS
     made = Counter((call.resource, call.name) for call in calls if call.verb == "create" and call.name and call.ok)
     assert [] == [key for key, count in made.items() if count > 1]

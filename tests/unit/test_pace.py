@@ -17,6 +17,21 @@ async def test_turns_come_in_the_order_in_which_they_were_asked_for() -> None:
     assert list(range(140)) == got
 
 
+async def test_what_follows_from_a_decision_goes_before_the_next_one() -> None:
+    """In its own order; and who asks for nothing else than decisions waits for nobody behind."""
+    rate = 20.0
+    pace, got = Pace(rate), list[str]()
+
+    async def one(name: str, *, follows: bool) -> None:
+        await pace.turn(follows=follows)
+        got.append(name)
+
+    await asyncio.gather(*(pace.turn() for _ in range(int(BURST * rate) + 2)))  # from now on every turn is waited for
+    decisions = [one(f"decision {number}", follows=False) for number in range(3)]
+    await asyncio.gather(*decisions, *(one(f"deed {number}", follows=True) for number in range(3)))
+    assert ["deed 0", "deed 1", "deed 2", "decision 0", "decision 1", "decision 2"] == got
+
+
 async def test_one_who_asks_no_more_costs_no_turn() -> None:
     """A plan that was given up leaves its place to the next one."""
     pace = Pace(20.0)

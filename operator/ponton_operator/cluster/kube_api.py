@@ -19,7 +19,7 @@ from kubernetes.config import ConfigException
 
 from ponton_bridge.model.errors import HostError
 from ponton_operator.cluster.kube_errors import KubeError, NotFound, Unavailable, error_of
-from ponton_operator.cluster.kube_kinds import LEASES, PODS, Kind, Obj
+from ponton_operator.cluster.kube_kinds import ACCOUNTS, EVENTS, GATEWAYS, LEASES, PODS, Kind, Obj
 from ponton_operator.cluster.pace import Pace
 
 CONNECT: Final = 3.0  # seconds
@@ -136,6 +136,7 @@ class Client:
 
 
 _READS: Final = frozenset({"get", "list"})
+_DECISIONS: Final = frozenset({ACCOUNTS, GATEWAYS, EVENTS})  # their status is written first; events can wait as well
 _METHODS: Final = {
     "get": "GET", "list": "GET", "create": "POST", "update": "PUT", "patch": "PATCH", "delete": "DELETE",
 }  # fmt: skip
@@ -232,7 +233,7 @@ class KubeApi:
 
     async def _write(self, verb: str, kind: Kind, path: str, **rest: Any) -> Obj:  # noqa: ANN401  # see Client.call
         """Wait for our turn, then write."""
-        await self._pace.turn()
+        await self._pace.turn(follows=kind not in _DECISIONS)
         return await self._run(verb, kind, path, **rest)
 
     async def _run(self, verb: str, kind: Kind, path: str, **rest: Any) -> Obj:  # noqa: ANN401  # see Client.call

@@ -1,7 +1,9 @@
 """Turns to write, so many a second, in the order in which they were asked for. Called by `kube_api`.
 
 A turn is given when it has come and not before: a loop that was late for a second would else let go all at once what
-was to go in that second. One timer serves all that wait, so that a busy loop costs no turns either.
+was to go in that second. One timer serves all that wait, so that a busy loop costs no turns either. What follows from
+a decision that is written already goes before the next decision: so few things are half done at any moment, and an
+operator that ends then leaves its successor little to do again.
 """
 
 import asyncio
@@ -17,29 +19,32 @@ class Pace:
     def __init__(self, rate: float) -> None:
         self._gap = 1.0 / rate if rate else 0.0
         self._next = 0.0  # when the next turn comes, by the loop's clock
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._first: deque[asyncio.Future[None]] = deque()  # what follows from a decision
+        self._then: deque[asyncio.Future[None]] = deque()
 
-    async def turn(self) -> None:
-        """Wait for a turn."""
+    async def turn(self, *, follows: bool = False) -> None:
+        """Wait for a turn; `follows`: from something that was written already."""
         if not self._gap:
             return
         loop = asyncio.get_running_loop()
         mine = loop.create_future()
-        self._waiting.append(mine)
-        if len(self._waiting) == 1:
+        alone = not self._first and not self._then
+        (self._first if follows else self._then).append(mine)
+        if alone:
             self._give(loop)
         await mine
 
     def late(self) -> float:
         """Give the seconds that one who asked now would have to wait."""
-        return max(0.0, self._next + len(self._waiting) * self._gap - asyncio.get_running_loop().time())
+        waiting = len(self._first) + len(self._then)
+        return max(0.0, self._next + waiting * self._gap - asyncio.get_running_loop().time())
 
     def _give(self, loop: asyncio.AbstractEventLoop) -> None:
         self._next = max(self._next, loop.time() - BURST)
-        while self._waiting and (self._waiting[0].done() or self._next <= loop.time()):
-            mine = self._waiting.popleft()
+        while (queue := self._first or self._then) and (queue[0].done() or self._next <= loop.time()):
+            mine = queue.popleft()
             if not mine.done():  # else it was cancelled
                 mine.set_result(None)
                 self._next += self._gap
-        if self._waiting:
+        if queue:
             loop.call_at(self._next, self._give, loop)
