@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
@@ -219,6 +220,16 @@ def test_the_same_program_gives_the_same_archive() -> None:
     """Nothing of the machine or the hour is in it."""
     program = oci.Program("localhost/pause:1", "pause", b"\x7fELF")
     assert oci.archive(program) == oci.archive(program)
+
+
+def test_an_archive_that_several_write_at_once_is_whole(tmp_path: Path) -> None:
+    """On a machine that has none yet, every worker of a test run needs it at the same moment."""
+    program, path = oci.Program("localhost/pause:1", "pause", b"\x7fELF"), tmp_path / "pause.tar"
+    with ThreadPoolExecutor(8) as workers:
+        for done in [workers.submit(oci.write, program, path) for _ in range(64)]:
+            done.result()
+    assert oci.archive(program) == path.read_bytes()
+    assert [path] == list(tmp_path.iterdir())
 
 
 def event(**other: object) -> bytes:

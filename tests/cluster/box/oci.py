@@ -7,7 +7,9 @@ in one tar. Layers are plain tars, so that a layer's digest is that of its conte
 import hashlib
 import io
 import json
+import os
 import tarfile
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,10 +52,11 @@ def archive(program: Program) -> bytes:
 
 
 def write(program: Program, path: Path) -> None:
-    """Write the archive, whole or not at all."""
-    new = path.with_name(f".{path.name}")
-    new.write_bytes(archive(program))
-    new.replace(path)
+    """Write the archive, whole or not at all; others may be at it as well, and write the same."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "wb") as new:
+        new.write(archive(program))
+    Path(name).replace(path)
 
 
 def _digest(blob: bytes) -> str:
