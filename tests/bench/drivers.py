@@ -10,8 +10,9 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -65,11 +66,16 @@ async def _again(here: Scene) -> float:
     return time.monotonic() - begun
 
 
-async def _crash(here: Scene) -> float:
-    """Give seconds from a killed library to CONNECTED: the core alone, or the process that neonize lives in."""
+async def signalled(here: Scene, number: signal.Signals) -> None:
+    """Send the core a signal."""
+    os.kill(here.driver.core, number)
+
+
+async def back_after(here: Scene, end: Callable[[], Awaitable[object]]) -> float:
+    """Give seconds from the `end` of a core to CONNECTED; neonize ends with the process that it lives in."""
     before, begun = len(here.driver.heard), time.monotonic()
     if here.driver.kind == place.CORE:
-        os.kill(here.driver.core, signal.SIGKILL)
+        await end()
     else:
         await here.driver.again()
         before = 0
@@ -158,7 +164,7 @@ async def _one(sandbox: SandboxClient, folder: Path, kind: str, scale: Callable[
         await _outbound(here, scale(LARGE), contacts[:1], SIZE)
         worked = await _memory(here)
         grown = await _grown(here, scale(MORE))
-        crashes = [await _crash(here) for _ in range(scale(CRASHES))]
+        crashes = [await back_after(here, partial(signalled, here, signal.SIGKILL)) for _ in range(scale(CRASHES))]
         lacking = await _book(here, scale(CONTACTS), scale(KILLS))
     return {
         "start_to_code_s": round(code, 3),

@@ -30,11 +30,12 @@ BATCH: Final = 100  # rows taken at once, as a shard takes them from Prosody
 STANZA: Final = "<message xmlns='jabber:client' to='owner@example.org' type='chat'><body>0123456789</body></message>"
 SECONDS: Final = 20.0  # for one send, as in a shard
 AGAIN: Final = 0.05  # seconds until a send is tried once more
-OURS: Final = frozenset({"send_many", "send_kept", "panic"})
 
 
 class Journaled(Child):
     """A driver and a journal."""
+
+    OWN = Child.OWN | {"send_many", "send_kept", "panic"}
 
     def __init__(self, folder: Path, driver: str) -> None:
         super().__init__(folder, driver)
@@ -111,13 +112,6 @@ class Journaled(Child):
                 sent = await self.driver.send(chat, port.Text(text), message_id=name, seconds=SECONDS)
             except (port.NotConnected, port.SendUncertain):
                 await asyncio.sleep(AGAIN)
-
-    async def do(self, number: int, method: str, arguments: tuple[object, ...], keywords: dict[str, object]) -> None:
-        """Carry out one call; some are ours."""
-        if method in OURS:
-            self.say("answer", number, await getattr(self, method)(*arguments, **keywords))
-        else:
-            await super().do(number, method, arguments, keywords)
 
 
 def _chosen(row: int, journal: Journal) -> str | None:

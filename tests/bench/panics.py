@@ -6,19 +6,18 @@ along, which is counted until it is connected again; who finds a neonize that ha
 """
 
 import asyncio
-import os
 import random
 import signal
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp import port
 from ponton_bridge.whatsapp.core_driver import place
-from tests.bench.drivers import CHILD
+from tests.bench.drivers import CHILD, back_after, signalled
 from tests.bench.figures import Line, at_most, distribution, holds
 from tests.bench.report import Result, alone
 from tests.integration.driver_bed import KINDS, Scene, scene, who
@@ -73,31 +72,15 @@ async def _odd(here: Scene, count: int) -> tuple[int, int]:
 
 async def _panic(here: Scene, number: int) -> float:
     """Let the library panic while a text comes and one goes; gives the seconds until it is connected again."""
-    name = f"3EB0{number:018X}"
+    core = here.driver.kind == place.CORE
+    name = f"3EB0{number:018X}" if core else None
+    send = partial(here.driver.call, "send_kept", who(here.bob), f"out {number}", name)
     coming = asyncio.create_task(_say(here, f"in {number}"))
-    if here.driver.kind == place.CORE:
-        going = asyncio.create_task(here.driver.call("send_kept", who(here.bob), f"out {number}", name))
-        before, begun = len(here.driver.heard), time.monotonic()
-        await here.driver.call("panic")
-        await here.driver.link(Reason.CONNECTED, since=before)
-        took = time.monotonic() - begun
-        await going
-    else:
-        begun = time.monotonic()
-        await here.driver.again()
-        await here.driver.link(Reason.CONNECTED)
-        took = time.monotonic() - begun
-        await here.driver.call("send_kept", who(here.bob), f"out {number}", None)
+    going = asyncio.create_task(send()) if core else None  # else nobody would be left to answer it
+    took = await back_after(here, partial(here.driver.call, "panic"))
+    await (going or send())
     await coming
     return took
-
-
-async def _stop(here: Scene) -> float:
-    """Stop the core; gives the seconds until a successor is connected."""
-    before, begun = len(here.driver.heard), time.monotonic()
-    os.kill(here.driver.core, signal.SIGSTOP)
-    await here.driver.link(Reason.CONNECTED, since=before, patience=PATIENCE)
-    return time.monotonic() - begun
 
 
 async def _panics(here: Scene, panics: int, stops: int, apart: float) -> dict[str, Any]:
@@ -111,7 +94,7 @@ async def _panics(here: Scene, panics: int, stops: int, apart: float) -> dict[st
     stopped = []
     for _ in range(stops if here.driver.kind == place.CORE else 0):
         await asyncio.sleep(apart)
-        stopped.append(await _stop(here))
+        stopped.append(await back_after(here, partial(signalled, here, signal.SIGSTOP)))
     await here.bob.texts(panics)  # as soon as they are all there
     out = {(record["text"], record["id"]) for record in await here.bob.inbox(kinds="message")}
     once = {text for text, _ in out}

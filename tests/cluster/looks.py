@@ -25,19 +25,15 @@ GROUPS = {
     "secrets": "/api/v1",
 }
 """Where the API server has each kind."""
-_KINDS = {
+_SHORT = {
     "ba": "bridgeaccounts",
     "bg": "bridgegateways",
-    "bridgeaccounts": "bridgeaccounts",
-    "bridgegateways": "bridgegateways",
     "configmap": "configmaps",
     "deployment": "deployments",
-    "events": "events",
     "pod": "pods",
-    "pods": "pods",
     "secret": "secrets",
 }
-"""What tests wait for, by kubectl's words."""
+"""Kubectl's other words for them."""
 
 
 def path_of(line: tuple[str, ...]) -> str | None:
@@ -52,9 +48,9 @@ def path_of(line: tuple[str, ...]) -> str | None:
             case _:
                 words += word.split("/")
     kind, name, more = [*words, "", "", ""][:3]
-    if not namespace or kind not in _KINDS or more:
+    plural = _SHORT.get(kind, kind)
+    if not namespace or plural not in GROUPS or more:
         return None
-    plural = _KINDS[kind]
     path = f"{GROUPS[plural]}/namespaces/{quote(namespace)}/{plural}"
     path += f"/{quote(name)}" if name else ""
     return path + (f"?{urlencode({'labelSelector': selector})}" if selector else "")

@@ -19,7 +19,9 @@ from ponton_bridge.whatsapp.neonize_driver import stdio
 
 
 class Child:
-    """One driver, and what it is asked."""
+    """One driver, and what it is asked; OWN is what we answer ourselves."""
+
+    OWN = frozenset({"hold"})
 
     def __init__(self, folder: Path, driver: str) -> None:
         found = place.program()
@@ -51,7 +53,7 @@ class Child:
     async def do(self, number: int, method: str, arguments: tuple[object, ...], keywords: dict[str, object]) -> None:
         """Carry out one call."""
         try:
-            asked = self if method == "hold" else self.driver
+            asked = self if method in self.OWN else self.driver
             self.say("answer", number, await getattr(asked, method)(*arguments, **keywords))
         except PontonError as error:
             self.say("error", number, error)

@@ -7,7 +7,6 @@ in one tar. Layers are plain tars, so that a layer's digest is that of its conte
 import hashlib
 import io
 import json
-import os
 import tarfile
 import tempfile
 from dataclasses import dataclass
@@ -53,10 +52,10 @@ def archive(program: Program) -> bytes:
 
 def write(program: Program, path: Path) -> None:
     """Write the archive, whole or not at all; others may be at it as well, and write the same."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "wb") as new:
-        new.write(archive(program))
-    Path(name).replace(path)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        made = Path(folder) / "image.tar"
+        made.write_bytes(archive(program))
+        made.replace(path)
 
 
 def _digest(blob: bytes) -> str:
