@@ -68,7 +68,7 @@ demo: setup core ## The whole story on this machine; AUTO=1 plays it by itself, 
 clients: ## Screenshots of Gajim, Dino and profanity talking to the gateway (names the packages that it lacks)
 	$(RUN) python -m tests.clients
 
-bench: core ## The figures that docs/ cite; about 20 minutes on a quiet machine
+bench: core ## The figures that docs/ cite; 10 to 20 minutes on a quiet machine
 	sh tests/setup.sh chromium
 	$(RUN) python -m tests.bench
 

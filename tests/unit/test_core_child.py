@@ -73,7 +73,7 @@ async def test_core_knows_nothing_of_the_shard(tmp_path: Path, monkeypatch: pyte
     async with running(tmp_path) as (one, _, _):
         raw = (tmp_path.joinpath("/proc", str(one.pid), "environ")).read_bytes()
     given = dict(each.split("=", 1) for each in raw.decode().split("\0") if "=" in each)
-    assert ("http://proxy", "50", "24MiB", "1") == tuple(
+    assert ("http://proxy", "50", "16MiB", "1") == tuple(
         given[name] for name in ("HTTPS_PROXY", "GOGC", "GOMEMLIMIT", "GOMAXPROCS")
     )
     assert [] == [name for name in given if name.startswith("PONTON_")]
