@@ -1,6 +1,7 @@
 """`make chaos`, `python -m tests.chaos [--seed N] [--short] [--heavy]`: a storm over the whole system, and the verdict.
 
-Prints a table; a full run also keeps it in docs/figures/chaos.json. The exit code is 1 when something does not hold.
+Prints a table; a full run also keeps it in docs/figures/: chaos.json, or chaos-DRIVER.json when SANDBOX_DRIVER names
+one. The exit code is 1 when something does not hold.
 """
 
 import argparse
