@@ -74,6 +74,7 @@ bench: core ## The figures that docs/ cite; 10 to 20 minutes on a quiet machine
 
 bench-drivers: core ## The WhatsApp core and neonize side by side, at the port; about 25 minutes
 	$(RUN) python -m tests.bench.drivers
+	$(RUN) python -m tests.bench.driver_memory
 	$(RUN) python -m tests.bench.panics
 
 chaos: core ## Kills, freezes and cuts under messages both ways, with a checked history; SEED=N chooses another one

@@ -1,8 +1,8 @@
 """The two WhatsApp drivers side by side at the port, each in a process of its own. `python -m tests.bench.drivers`.
 
 No XMPP: what is measured is the driver with a journal behind it (`journaled_child`), whose commits wait for the disk as
-a shard's do. Both are measured in one run, since the machine's mood counts for both, and so does its pace. Memory and
-CPU are those of the Python process and the core together. Musts are those of the core.
+a shard's do. Both are measured in one run, since the machine's mood counts for both, and so does its pace. CPU is that
+of the Python process and the core together. Musts are those of the core. Memory is looked at by `driver_memory`.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp import port
 from ponton_bridge.whatsapp.core_driver import place
 from tests.bench import usage
-from tests.bench.figures import Line, at_most, growth, holds, quantile, spread
+from tests.bench.figures import Line, holds, quantile, spread
 from tests.bench.latency import bare_client, echoes
 from tests.bench.pace import Pace
 from tests.bench.report import Result, alone
@@ -32,10 +32,6 @@ NAME: Final = "core"
 CHILD: Final = Path(__file__).with_name("journaled_child.py")
 IN, OUT, RESTARTS, CRASHES = 2000, 500, 5, 5
 CHATS: Final = 5  # that are written to at once, beside the measurement with one
-LARGE, SIZE = 1000, 20_000  # messages each way, of so many bytes: 20 MB
-MORE = 10_000  # messages in all, during which memory has to stay
-GROWTH: Final = 3.0  # MiB
-REST: Final = 2.0  # seconds of silence before memory is looked at
 CONTACTS, KILLS = 200, 60  # that the phone writes meanwhile
 PATIENCE: Final = 120.0  # seconds
 BOOK_PATIENCE: Final = 15.0  # seconds; app state is fetched again 2 s after a connection
@@ -54,7 +50,7 @@ async def _code(here: Scene) -> float:
     return took
 
 
-async def _again(here: Scene) -> float:
+async def resumed_after(here: Scene) -> float:
     """Give seconds from `start` on stored keys to CONNECTED, in a fresh process."""
     await here.driver.kill()
     here.driver.heard.clear()
@@ -83,7 +79,7 @@ async def back_after(here: Scene, end: Callable[[], Awaitable[object]]) -> float
     return time.monotonic() - begun
 
 
-async def _inbound(here: Scene, count: int, size: int = 0) -> float:
+async def inbound(here: Scene, count: int, size: int = 0) -> float:
     """Give messages a second from a contact; `count` is a multiple of those of which the child tells."""
     before, begun = len(here.driver.heard), time.monotonic()
     prefix = "x" * size + "i."
@@ -93,7 +89,7 @@ async def _inbound(here: Scene, count: int, size: int = 0) -> float:
     return count / (time.monotonic() - begun)
 
 
-async def _outbound(
+async def outbound(
     here: Scene, count: int, contacts: Sequence[AccountHandle], size: int = 0
 ) -> tuple[float, list[float]]:
     """Give messages a second, one after the other to each contact, and each one's milliseconds."""
@@ -101,23 +97,6 @@ async def _outbound(
     begun = time.monotonic()
     took: list[float] = await here.driver.call("send_many", people, each, size, patience=PATIENCE)
     return each * len(contacts) / (time.monotonic() - begun), took
-
-
-async def _memory(here: Scene) -> float:
-    """Give MiB of PSS at rest."""
-    await asyncio.sleep(REST)  # rest is what is measured
-    return usage.memory(here.driver.pid).pss
-
-
-async def _grown(here: Scene, total: int) -> float:
-    """Let that many messages go through, half of them each way; gives the MiB by which memory has grown."""
-    chunk = total // 20
-    samples = []
-    for done in range(2 * chunk, total + 1, 2 * chunk):
-        await _inbound(here, chunk)
-        await _outbound(here, chunk, [here.bob])
-        samples.append((done, await _memory(here)))
-    return growth(samples, 0)
 
 
 async def _book(here: Scene, contacts: int, kills: int) -> int:
@@ -149,39 +128,38 @@ async def _one(sandbox: SandboxClient, folder: Path, kind: str, scale: Callable[
     async with scene(sandbox, folder, kind, program=CHILD) as here:
         await here.driver.kill()
         code = await _code(here)
-        resumed = [await _again(here) for _ in range(scale(RESTARTS))]
-        idle = usage.memory(here.driver.pid)
+        resumed = [await resumed_after(here) for _ in range(scale(RESTARTS))]
         cpu = usage.cpu_seconds(here.driver.pid)
-        inbound = await _inbound(here, scale(IN))
+        came = await inbound(here, scale(IN))
         inbound_cpu = (usage.cpu_seconds(here.driver.pid) - cpu) / scale(IN) * 1000
         contacts = [here.bob, *[await sandbox.contact(f"{kind} {number}") for number in range(1, CHATS)]]
-        await _outbound(here, CHATS, contacts)  # makes the sessions of the encryption, which later ones need not
+        await outbound(here, CHATS, contacts)  # makes the sessions of the encryption, which later ones need not
         cpu = usage.cpu_seconds(here.driver.pid)
-        outbound, sends = await _outbound(here, scale(OUT), contacts[:1])
+        went, sends = await outbound(here, scale(OUT), contacts[:1])
         outbound_cpu = (usage.cpu_seconds(here.driver.pid) - cpu) / scale(OUT) * 1000
-        several, _ = await _outbound(here, scale(OUT), contacts)
-        await _inbound(here, scale(LARGE), SIZE)
-        await _outbound(here, scale(LARGE), contacts[:1], SIZE)
-        worked = await _memory(here)
-        grown = await _grown(here, scale(MORE))
+        several, _ = await outbound(here, scale(OUT), contacts)
         crashes = [await back_after(here, partial(signalled, here, signal.SIGKILL)) for _ in range(scale(CRASHES))]
         lacking = await _book(here, scale(CONTACTS), scale(KILLS))
     return {
         "start_to_code_s": round(code, 3),
         "stored_link_to_connected_s": spread(resumed, 3),
         "crash_to_connected_s": spread(crashes, 3),
-        "inbound_per_s": round(inbound),
+        "inbound_per_s": round(came),
         "inbound_cpu_ms": round(inbound_cpu, 2),
-        "outbound_per_s": round(outbound),
+        "outbound_per_s": round(went),
         "outbound_to_several_chats_per_s": round(several),
         "outbound_cpu_ms": round(outbound_cpu, 2),
         "send_p50_ms": round(quantile(sends, 0.5), 2),
         "send_p99_ms": round(quantile(sends, 0.99), 2),
-        "pss_idle_mib": round(idle.pss, 1),
-        "pss_after_messages_mib": round(worked, 1),
-        "pss_grown_over_more_messages_mib": round(grown, 1),
         "contacts_lost_in_kills": lacking,
     }
+
+
+def side_by_side(found: Mapping[str, Mapping[str, object]]) -> list[Line]:
+    """Give a line for each figure of each driver, both of one figure together."""
+    told = [(f"{kind}: {name}", str(value)) for kind, measured in found.items() for name, value in measured.items()]
+    told.sort(key=lambda one: one[0].partition(": ")[2])
+    return [Line(name, "told", value, met=True) for name, value in told]
 
 
 def _median(figure: object) -> float:
@@ -201,9 +179,6 @@ def judged(core: Mapping[str, object], pace: Pace) -> list[Line]:
         pace.at_most("core: stored link to connected", 0.1, said["stored_link_to_connected_s"], "s"),
         pace.at_most("core: killed to connected again", 0.1, said["crash_to_connected_s"], "s"),
         holds(f"core: {CONTACTS} contacts after {KILLS} kills", "all there", int(said["contacts_lost_in_kills"])),
-        at_most("core: PSS idle", 48, said["pss_idle_mib"], "MiB"),
-        at_most("core: PSS after messages", 60, said["pss_after_messages_mib"], "MiB"),
-        at_most(f"core: PSS grown over {MORE:,} more", GROWTH, said["pss_grown_over_more_messages_mib"], "MiB"),
     ]
 
 
@@ -218,9 +193,7 @@ async def measure(*, short: bool) -> Result:
             async with bare_client(sandbox, Path(folder)) as bare:
                 pace = await echoes(bare)
             found = {kind: await _one(sandbox, Path(tempfile.mkdtemp(dir=folder)), kind, scale) for kind in KINDS}
-    told = [(f"{kind}: {name}", str(value)) for kind, measured in found.items() for name, value in measured.items()]
-    told.sort(key=lambda one: one[0].partition(": ")[2])  # both of one figure side by side
-    lines = [Line(name, "told", value, met=True) for name, value in told]
+    lines = side_by_side(found)
     return Result(NAME, {"pace": pace.figures(), **found}, [*lines, *judged(found[place.CORE], pace)])
 
 
