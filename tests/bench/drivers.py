@@ -31,6 +31,7 @@ from tests.sandbox.harness import running_sandbox
 NAME: Final = "core"
 CHILD: Final = Path(__file__).with_name("journaled_child.py")
 IN, OUT, RESTARTS, CRASHES = 2000, 500, 5, 5
+APART: Final = 11.0  # seconds: after 10 of health a core's next end is a first one again
 CHATS: Final = 5  # that are written to at once, beside the measurement with one
 CONTACTS, KILLS = 200, 60  # that the phone writes meanwhile
 PATIENCE: Final = 120.0  # seconds
@@ -77,6 +78,12 @@ async def back_after(here: Scene, end: Callable[[], Awaitable[object]]) -> float
         before = 0
     await here.driver.link(Reason.CONNECTED, since=before)
     return time.monotonic() - begun
+
+
+async def _crashed(here: Scene) -> float:
+    """Give seconds from the kill of a core that was healthy to CONNECTED."""
+    await asyncio.sleep(APART)
+    return await back_after(here, partial(signalled, here, signal.SIGKILL))
 
 
 async def inbound(here: Scene, count: int, size: int = 0) -> float:
@@ -138,7 +145,7 @@ async def _one(sandbox: SandboxClient, folder: Path, kind: str, scale: Callable[
         went, sends = await outbound(here, scale(OUT), contacts[:1])
         outbound_cpu = (usage.cpu_seconds(here.driver.pid) - cpu) / scale(OUT) * 1000
         several, _ = await outbound(here, scale(OUT), contacts)
-        crashes = [await back_after(here, partial(signalled, here, signal.SIGKILL)) for _ in range(scale(CRASHES))]
+        crashes = [await _crashed(here) for _ in range(scale(CRASHES))]
         lacking = await _book(here, scale(CONTACTS), scale(KILLS))
     return {
         "start_to_code_s": round(code, 3),

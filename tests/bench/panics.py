@@ -17,7 +17,7 @@ from typing import Any, Final
 from ponton_bridge.model.states import Reason
 from ponton_bridge.whatsapp import port
 from ponton_bridge.whatsapp.core_driver import place
-from tests.bench.drivers import CHILD, back_after, signalled
+from tests.bench.drivers import APART, CHILD, back_after, signalled
 from tests.bench.figures import Line, at_most, distribution, holds
 from tests.bench.report import Result, alone
 from tests.integration.driver_bed import KINDS, Scene, scene, who
@@ -28,7 +28,6 @@ from tests.sandbox.harness import running_sandbox
 NAME: Final = "panics"
 ODD, EACH = 1500, 50  # stanzas, and how many of them come before each look
 PANICS, STOPS = 30, 3
-APART: Final = 11.0  # seconds: after 10 of health a core's next end is a first one again
 SEED: Final = 7
 PATIENCE: Final = 20.0  # seconds
 TOLD: Final = 99  # the last part of a text that the child tells of (`journaled_child.TELL`)
