@@ -1,4 +1,4 @@
-"""Memory of idle linked shards, and what each import adds to it. `python -m tests.bench.memory [--short]`.
+"""Memory of idle linked shards, and what each import costs. `python -m tests.bench.memory [--short]`.
 
 The shards are those that `ponton local` starts. PSS counts what several processes map (the interpreter, libraries) in
 equal shares, so it depends on how many shards run; private memory is what a further shard really adds. Both right after
@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -50,11 +51,17 @@ async def _resumed(bed: Bed) -> None:
     await until(connected, timeout=60, what="the shards' return")
 
 
-async def imports() -> dict[str, float]:
-    """Give MiB for each import, measured in a child with a shard's environment."""
+async def imports() -> dict[str, dict[str, float]]:
+    """Give MiB and milliseconds for each import, measured in a child with a shard's environment."""
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **WANTED}
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.bench.imports", env=env, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        "-m",
+        "tests.bench.imports",
+        str(time.monotonic()),
+        env=env,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
     )
     out, _ = await child.communicate()
     if child.returncode:
@@ -89,7 +96,7 @@ async def measure(*, short: bool) -> Result:
             await _resumed(bed)
             measured["resumed"] = await _idle(bed, seconds)
     costs = await imports()
-    found = {"shards": SHARDS, **figures(measured), "private_mib_by_import": costs}
+    found = {"shards": SHARDS, **figures(measured), "by_import": costs}
     return Result(NAME, found, judged(measured, launch.driver()))
 
 
