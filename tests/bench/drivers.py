@@ -7,6 +7,7 @@ of the Python process and the core together. Musts are those of the core. Memory
 
 import asyncio
 import os
+import random
 import signal
 import tempfile
 import time
@@ -34,6 +35,8 @@ IN, OUT, RESTARTS, CRASHES = 2000, 500, 5, 5
 APART: Final = 11.0  # seconds: after 10 of health a core's next end is a first one again
 CHATS: Final = 5  # that are written to at once, beside the measurement with one
 CONTACTS, KILLS = 200, 60  # that the phone writes meanwhile
+AFTER: Final = 0.11  # seconds after CONNECTED within which a kill comes
+SEED: Final = 7
 PATIENCE: Final = 120.0  # seconds
 BOOK_PATIENCE: Final = 15.0  # seconds; app state is fetched again 2 s after a connection
 
@@ -107,18 +110,20 @@ async def outbound(
 
 
 async def _book(here: Scene, contacts: int, kills: int) -> int:
-    """Let the phone write contacts while the process is killed; gives how many of them the address book lacks after."""
+    """Kill the process while the phone writes contacts, some at each kill; gives how many the address book lacks."""
     names = [f"Person {number}" for number in range(contacts)]
+    dice = random.Random(SEED)
 
-    async def write() -> None:
-        for name in names:
+    async def write(some: Sequence[str]) -> None:
+        for name in some:
             await here.alice.add_contacts(name)
 
-    writing = asyncio.create_task(write())
-    for _ in range(kills):
+    for kill in range(kills):
+        writing = asyncio.create_task(write(names[kill::kills]))
+        await asyncio.sleep(dice.uniform(0, AFTER))  # moments of the kills are what is tried
         await here.driver.again()
         await here.driver.link(Reason.CONNECTED)
-    await writing
+        await writing
 
     async def lacking() -> int:
         return len(set(names) - {entry.name for entry in (await here.driver.call("contacts")).entries})

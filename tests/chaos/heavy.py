@@ -12,7 +12,9 @@ import random
 import signal
 import ssl
 import time
+from collections.abc import Sequence
 from enum import StrEnum
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Final
 from urllib.request import urlopen
@@ -46,16 +48,27 @@ class Victim(StrEnum):
 
     SHARD = "shard"  # a core ends with it
     CORE = "core"
-    BOTH = "both"
+    BOTH = "both at once"
 
 
-VICTIMS: Final = {place.CORE: tuple(Victim), place.NEONIZE: (Victim.SHARD,)}
+STORMS: Final = (
+    (place.CORE, Victim.CORE),
+    (place.CORE, Victim.SHARD),
+    (place.CORE, Victim.BOTH),
+    (place.NEONIZE, Victim.SHARD),
+)
 
 
 async def heavy(
-    folder: Path, seed: int, say: Say, driver: str, waiting: int = WAITING, kills: int = KILLS
+    folder: Path,
+    seed: int,
+    say: Say,
+    driver: str,
+    victims: Sequence[Victim],
+    waiting: int = WAITING,
+    kills: int = KILLS,
 ) -> list[Row]:
-    """Play it with one driver; gives the rows."""
+    """Play it with one driver and kill these in turn; gives the rows."""
     dice = random.Random(seed)
     local = OWNER.partition("@")[0]
     async with (
@@ -79,10 +92,10 @@ async def heavy(
             await phone.synced(await phone.scan(picture.read(content)))
             await shard.stop()
             ids = await contact.burst(to=phone, count=waiting, prefix="in-o0-c0-")
-            say(f"{waiting} messages wait for {driver}")
+            say(f"{waiting} messages wait for {driver}; to be killed: {', '.join(victims)}")
             storm = Storm(shard, acknowledged)
-            for number in range(kills):
-                await storm.strike(VICTIMS[driver][number % len(VICTIMS[driver])], dice.uniform(0, AFTER))
+            for victim in islice(cycle(victims), kills):
+                await storm.strike(victim, dice.uniform(0, AFTER))
             say(f"{kills} kills are done")
             await storm.connected()
             await until(lambda: _idle(phone), timeout=QUIET, what="an empty outbox at WhatsApp")
@@ -107,7 +120,7 @@ async def heavy(
             ]
         return [
             Row(f"{driver}: waiting messages", outcome.sent),
-            Row(f"{driver}: kills just after connecting", len(storm.struck)),
+            Row(f"{driver}: kills of {' and '.join(victims)} just after connecting", len(storm.struck)),
             *own,
             zero(f"{driver}: doubled", outcome.doubled),
         ]
