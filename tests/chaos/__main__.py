@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from tests.bench.report import FOLDER, file_name
-from tests.chaos.heavy import KILLS, STORMS, WAITING, heavy
+from tests.chaos.heavy import KILLS, VICTIMS, WAITING, heavy
 from tests.chaos.report import Row, evidence, keep, machine, rows, table
 from tests.chaos.rogue import rogue
 from tests.chaos.run import FULL, SHORT, Profile, Run, played
@@ -28,7 +28,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=None, help="the same seed plans the same storm")
     parser.add_argument("--short", action="store_true", help="four owners and a minute")
     parser.add_argument(
-        "--heavy", action="store_true", help="one account, 3,000 waiting, 100 kills instead, of each part and driver"
+        "--heavy",
+        action="store_true",
+        help="instead: one account, 3,000 waiting and 100 kills for each part of a driver",
     )
     parser.add_argument("--size", type=float, default=1.0, help="of the heavy case; 0.1 is a tenth of it")
     parser.add_argument("--keep", type=Path, default=None, help="leave all files in this folder")
@@ -59,10 +61,10 @@ async def main() -> int:
     try:
         if args.heavy:
             found = []
-            for driver, victim in STORMS:
-                (at := folder / f"{driver}-{victim.name.lower()}").mkdir()
+            for driver in VICTIMS:
+                (folder / driver).mkdir()
                 waiting, kills = int(WAITING * args.size), int(KILLS * args.size)
-                found += await heavy(at, seed, say, driver, [victim], waiting, kills)
+                found += await heavy(folder / driver, seed, say, driver, waiting, kills)
         else:
             run, found = await storm(folder, SHORT if args.short else FULL, seed, say)
             if args.keep:
