@@ -34,7 +34,8 @@ type storage struct {
 }
 
 func openStore(ctx context.Context, path string) (*storage, error) {
-	connector, err := sqlitedriver.NewConnector("file:" + (&url.URL{Path: path}).EscapedPath() + "?" + fmt.Sprintf(pragmas, pageCache))
+	file := "file:" + (&url.URL{Path: path}).EscapedPath()
+	connector, err := sqlitedriver.NewConnector(file + "?" + fmt.Sprintf(pragmas, pageCache))
 	if err != nil {
 		return nil, err
 	}

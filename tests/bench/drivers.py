@@ -205,8 +205,8 @@ async def measure(*, short: bool) -> Result:
             async with bare_client(sandbox, Path(folder)) as bare:
                 pace = await echoes(bare)
             found = {kind: await _one(sandbox, Path(tempfile.mkdtemp(dir=folder)), kind, scale) for kind in KINDS}
-    lines = side_by_side(found)
-    return Result(NAME, {"pace": pace.figures(), **found}, [*lines, *judged(found[place.CORE], pace)])
+    lines = [*side_by_side(found), *judged(found[place.CORE], pace)]
+    return Result(NAME, {"pace": pace.figures(), **found}, lines)
 
 
 if __name__ == "__main__":
