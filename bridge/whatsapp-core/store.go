@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"net/url"
 	"os"
 	"time"
@@ -16,16 +15,15 @@ import (
 )
 
 const (
-	connections = 4   // to the database; a reader need not wait for a writer
-	pageCache   = 256 // KiB for each of them; SQLite's own 2,000 keep 4 MiB that nobody misses
+	connections = 4 // to the database; a reader need not wait for a writer
 	lockLook    = 20 * time.Millisecond
 	mode        = 0o600
 )
 
 // NORMAL, since `disk` waits for the disk itself, when it has to. Immediate transactions never meet "database is locked"
-// half way.
+// half way. Each connection keeps 256 KiB of pages: SQLite's own 2,000 keep 4 MiB in sum that nobody misses.
 const pragmas = "_txlock=immediate&_pragma=foreign_keys(1)&_pragma=busy_timeout(10000)" +
-	"&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=cache_size(-%d)"
+	"&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_pragma=cache_size(-256)"
 
 // storage is whatsmeow's store and the file that it is in.
 type storage struct {
@@ -34,8 +32,7 @@ type storage struct {
 }
 
 func openStore(ctx context.Context, path string) (*storage, error) {
-	file := "file:" + (&url.URL{Path: path}).EscapedPath()
-	connector, err := sqlitedriver.NewConnector(file + "?" + fmt.Sprintf(pragmas, pageCache))
+	connector, err := sqlitedriver.NewConnector("file:" + (&url.URL{Path: path}).EscapedPath() + "?" + pragmas)
 	if err != nil {
 		return nil, err
 	}
