@@ -97,7 +97,10 @@ class ShardClient:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep(inbox, heartbeat, tasks))
                 tasks.create_task(self._tell())
-        except* EpochRefused:
+        except ExceptionGroup as group:
+            # COMPAT: before Python 3.11.4 `except*` wraps what is raised in it. Debian 12 has 3.11.2; may go with it.
+            if group.split(EpochRefused)[1] is not None:
+                raise
             raise EpochRefused("A newer process serves this account.") from None
         finally:
             await self._close()

@@ -163,12 +163,13 @@ class Child:
                 answer.set_exception(Gone())
 
     async def _end(self, process: asyncio.subprocess.Process) -> int:
-        try:
-            async with asyncio.timeout(END_SECONDS):
-                return await process.wait()
-        except TimeoutError:
+        # COMPAT: before Python 3.11.3 `asyncio.timeout` raises CancelledError in a cancelled task, and a stopped
+        # core would stay. Debian 12 has 3.11.2; may go with it.
+        ending = asyncio.ensure_future(process.wait())
+        await asyncio.wait([ending], timeout=END_SECONDS)
+        if not ending.done():
             self.kill()
-            return await process.wait()
+        return await ending
 
 
 def command(program: Path, database: Path, device_name: str) -> list[str]:
