@@ -174,13 +174,14 @@ def side_by_side(found: Mapping[str, Mapping[str, object]]) -> list[Line]:
     return [Line(name, "told", value, met=True) for name, value in told]
 
 
-def _median(figure: object) -> float:
+def median(figure: object) -> float:
+    """Give the median of several rounds, or the one number that there is."""
     return float(figure["median"] if isinstance(figure, dict) else figure)  # type: ignore[arg-type]  # a number
 
 
 def judged(core: Mapping[str, object], pace: Pace) -> list[Line]:
     """Judge the core by what it must reach."""
-    said = {name: _median(value) for name, value in core.items()}
+    said = {name: median(value) for name, value in core.items()}
     return [
         pace.line(),
         pace.at_least("core: inbound, journaled", 400, said["inbound_per_s"], "/s"),
